@@ -1,0 +1,89 @@
+"""Differences between the Pythons and library versions that the distributions ship.
+
+This is the only module that looks at a version. Everything it offers means the same everywhere.
+"""
+from __future__ import absolute_import, print_function, unicode_literals
+
+import errno
+import os
+import sys
+import time
+
+from ec2net_legacy._typing import MYPY
+
+if MYPY:
+    from typing import Any, Callable, Optional, Tuple, Union
+
+# Python 2.7 has no monotonic clock; a wall clock step then costs at most one deadline.
+monotonic = getattr(time, "monotonic", time.time)  # type: Callable[[], float]
+
+# Python 2.7 has only rename(), which on POSIX replaces as well.
+replace = getattr(os, "replace", os.rename)  # type: Callable[[str, str], None]
+
+
+def text(value):
+    # type: (Union[str, bytes]) -> str
+    """Return `value` as text; Python 2 hands out environment and argv as bytes."""
+    if isinstance(value, bytes):
+        return value.decode("latin-1")
+    return value
+
+
+def quoted(value, limit=60):
+    # type: (str, int) -> str
+    """Return an untrusted `value` for a message: on one line, escaped, at most about `limit` long."""
+    shown = value if len(value) <= limit else value[:limit] + "..."
+    literal = repr(shown)
+    return literal[1:] if literal.startswith("u") else literal
+
+
+def make_directory(path, mode):
+    # type: (str, int) -> None
+    """Create the directory `path` (not its parents) with `mode` unless it exists."""
+    try:
+        os.mkdir(path, mode)
+    except OSError as error:
+        # exist_ok came with Python 3.2 and would accept nothing that this does not.
+        if error.errno != errno.EEXIST:
+            raise
+
+
+def requests_timeout(version, connect, read):
+    # type: (str, float, float) -> Union[float, Tuple[float, float]]
+    """Return the time-outs in the form that this `version` of requests takes.
+
+    Before 2.4 (Ubuntu 14.04 ships 2.2.1) one number stood for both.
+    """
+    release = tuple(int(part) for part in version.split(".")[:2])
+    return (connect, read) if release >= (2, 4) else max(connect, read)
+
+
+def import_validate():
+    # type: () -> Any
+    """Return configobj's validator module: top-level in 4.x and 5.0.6, in the package since."""
+    try:
+        from configobj import validate
+    except ImportError:
+        import validate
+    return validate
+
+
+def discard_standard_streams(streams):
+    # type: (Tuple[Any, ...]) -> None
+    """Flush `streams`; a reader that went away (``ec2net status | head``) is not an error."""
+    for stream in streams:
+        try:
+            stream.flush()
+        except (IOError, OSError, ValueError):
+            pass
+
+
+def exit_status(returncode):
+    # type: (Optional[int]) -> int
+    """Return a child's `returncode` as a shell would: 128 + signal for one that was killed."""
+    if returncode is None:
+        return 1
+    return returncode if returncode >= 0 else 128 - returncode
+
+
+PYTHON2 = sys.version_info[0] == 2

@@ -1,0 +1,213 @@
+"""The commands: arguments, logging, exit codes. The only place that prints or decides to exit."""
+from __future__ import absolute_import, print_function, unicode_literals
+
+import argparse
+import logging
+import os
+import sys
+import syslog
+
+from ec2net_legacy import __version__, event, settings
+from ec2net_legacy._compat import discard_standard_streams, text
+from ec2net_legacy._typing import MYPY
+from ec2net_legacy.errors import Ec2netError, UsageError
+
+if MYPY:
+    from typing import Callable, NoReturn
+
+    from ec2net_legacy.workflow import Host, Plan
+
+_log = logging.getLogger("ec2net_legacy")
+
+_EPILOG = """exit codes: 0 done or nothing to do, 1 failed, 2 wrong usage,
+75 metadata unavailable and nothing changed"""
+
+
+def hotplug():
+    # type: () -> int
+    """``INTERFACE=eth1 ec2net-hotplug add|remove``: what udev calls."""
+    parser = _parser("ec2net-hotplug", "Configure the interface INTERFACE, or take that away.")
+    parser.add_argument("action", nargs="?", help="add or remove; wins over $ACTION")
+    return _run(parser, _hotplug)
+
+
+def _hotplug(arguments):
+    # type: (argparse.Namespace) -> int
+    happened = event.hotplug_event(arguments.action, os.environ)
+    if happened.action == "add":
+        return _each(happened.interface, "add")
+    if happened.action == "remove":
+        return _each(happened.interface, "remove")
+    _log.debug("%s: nothing to do for this event", happened.interface)
+    return 0
+
+
+def ifup():
+    # type: () -> int
+    """``ec2ifup eth1``: add, then the distribution's ifup."""
+    parser = _parser("ec2ifup", "Configure an interface from metadata and bring it up.")
+    parser.add_argument("interface")
+    return _run(parser, lambda arguments: _each(_name(arguments), "up"))
+
+
+def ifdown():
+    # type: () -> int
+    """``ec2ifdown eth1``: the distribution's ifdown, then remove."""
+    parser = _parser("ec2ifdown", "Take an interface down and its configuration away.")
+    parser.add_argument("interface")
+    return _run(parser, lambda arguments: _each(_name(arguments), "down"))
+
+
+def ifscan():
+    # type: () -> int
+    """``ec2ifscan``: bring up every ENI that has no configuration yet."""
+    return _run(_parser("ec2ifscan", "Bring up every ENI that has no configuration yet."), _scan)
+
+
+def _scan(_):
+    # type: (argparse.Namespace) -> int
+    from ec2net_legacy import workflow
+
+    plans, failures = workflow.scan(_host())
+    for plan in plans:
+        _tell(plan, "add")
+    for name, error in failures:
+        _log.error("%s: %s", name, error)
+    return max([error.exit_code for _, error in failures] or [0])
+
+
+def ec2net():
+    # type: () -> int
+    """``ec2net plan|status``: look, change nothing."""
+    parser = _parser("ec2net", "Show what ec2net would do and how the interfaces are.")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    for name, description in (
+        ("plan", "show the changes that add would make, and make none"),
+        ("status", "show every interface and whether it is as AWS says"),
+    ):
+        command = commands.add_parser(
+            name, help=description, description=description, epilog=_EPILOG
+        )
+        command.add_argument("--json", action="store_true", help="print JSON")
+        command.add_argument("--debug", action="store_true", help="show every step on stderr")
+        if name == "plan":
+            command.add_argument("interface", nargs="?", help="just this one")
+    return _run(parser, _ec2net)
+
+
+def _ec2net(arguments):
+    # type: (argparse.Namespace) -> int
+    # Python 2.7 and 3 differ in what a missing sub-command is.
+    if not getattr(arguments, "command", None):
+        raise UsageError("no command: expected plan or status")
+    from ec2net_legacy import report, workflow
+
+    if arguments.command == "plan":
+        plans = workflow.plans(_host(), _name(arguments) if arguments.interface else None)
+        _print(report.plans_json(plans) if arguments.json else report.plans_text(plans))
+    else:
+        found = workflow.survey(_host())
+        _print(report.status_json(found) if arguments.json else report.status_text(found))
+    return 0
+
+
+def _each(name, verb):
+    # type: (str, str) -> int
+    from ec2net_legacy import workflow
+
+    use_case = getattr(workflow, verb)  # type: Callable[[Host, str], Plan]
+    _tell(use_case(_host(), name), "add" if verb in ("add", "up") else "remove")
+    return 0
+
+
+def _host():
+    # type: () -> Host
+    from ec2net_legacy import workflow
+
+    return workflow.Host(settings.load())
+
+
+def _tell(plan, verb):
+    # type: (Plan, str) -> None
+    from ec2net_legacy import report
+
+    if not (plan.left_alone and plan.warning):
+        _log.info("%s: %s", plan.name, report.summary(plan, verb))
+    if plan.warning:
+        _log.warning("%s: %s", plan.name, plan.warning)
+
+
+def _name(arguments):
+    # type: (argparse.Namespace) -> str
+    return event.interface_name(arguments.interface)
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argument parser whose complaints are one line."""
+
+    def error(self, message):
+        # type: (str) -> NoReturn
+        raise UsageError("{0}; see {1} --help".format(message, self.prog))
+
+
+def _parser(program, description):
+    # type: (str, str) -> _Parser
+    parser = _Parser(prog=program, description=description, epilog=_EPILOG)
+    parser.add_argument("--debug", action="store_true", help="show every step on stderr")
+    parser.add_argument("--version", action="version", version="%(prog)s " + __version__)
+    return parser
+
+
+def _run(parser, command):
+    # type: (_Parser, Callable[[argparse.Namespace], int]) -> int
+    """Parse, run `command`, and turn what goes wrong into one line and an exit code."""
+    _start_logging(parser.prog, "--debug" in sys.argv[1:])
+    try:
+        return command(parser.parse_args([text(argument) for argument in sys.argv[1:]]))
+    except Ec2netError as error:
+        _log.error("%s", error)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    finally:
+        discard_standard_streams((sys.stdout, sys.stderr))
+
+
+def _print(output):
+    # type: (str) -> None
+    sys.stdout.write(output)
+
+
+class _SyslogHandler(logging.Handler):
+    """To the local syslog or journal; says nothing where there is none."""
+
+    _PRIORITY = (
+        (logging.ERROR, syslog.LOG_ERR),
+        (logging.WARNING, syslog.LOG_WARNING),
+        (logging.INFO, syslog.LOG_INFO),
+    )
+
+    def emit(self, record):
+        # type: (logging.LogRecord) -> None
+        """Send one record."""
+        for level, priority in self._PRIORITY:
+            if record.levelno >= level:
+                syslog.syslog(priority, str(self.format(record)))
+                return
+
+
+def _start_logging(program, debug):
+    # type: (str, bool) -> None
+    _log.setLevel(logging.DEBUG if debug else logging.INFO)
+    # Under a unit, stderr is the journal: the same line twice helps nobody.
+    journal = "JOURNAL_STREAM" in os.environ
+    if not journal:
+        syslog.openlog(str("ec2net"), syslog.LOG_PID, syslog.LOG_DAEMON)
+        _log.addHandler(_SyslogHandler(logging.INFO))
+    stream = logging.StreamHandler()
+    stream.setFormatter(logging.Formatter(program + ": %(message)s"))
+    if debug:
+        stream.setLevel(logging.DEBUG)
+    else:
+        stream.setLevel(logging.INFO if journal or sys.stderr.isatty() else logging.WARNING)
+    _log.addHandler(stream)

@@ -1,0 +1,157 @@
+"""Reading and writing configuration: atomically, only on change, never through a symbolic link."""
+from __future__ import absolute_import, print_function, unicode_literals
+
+import errno
+import glob
+import logging
+import os
+import stat
+
+from ec2net_legacy import _compat
+from ec2net_legacy._typing import MYPY
+from ec2net_legacy.errors import HostError
+
+if MYPY:
+    from typing import Dict, List, Optional
+
+_log = logging.getLogger(__name__)
+
+# Every byte is a character of Latin-1, so an administrator's text in whatever encoding comes out
+# as it went in.
+_ENCODING = "latin-1"
+_GENERATED_MODE = 0o644
+
+
+class Files(object):
+    """The files below `root`; paths are absolute as they are on the running host."""
+
+    def __init__(self, root="/"):
+        # type: (str) -> None
+        self._root = root
+
+    def exists(self, path):
+        # type: (str) -> bool
+        """Return whether `path` is there."""
+        return os.path.exists(self._real(path))
+
+    def read(self, path):
+        # type: (str) -> Optional[str]
+        """Return the text of the regular file `path`, None where there is none."""
+        try:
+            with open(self._real(path), "rb") as stream:
+                return stream.read().decode(_ENCODING)
+        except (IOError, OSError) as error:
+            if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR):
+                return None
+            raise HostError("cannot read {0}: {1}".format(path, error.strerror))
+
+    def glob(self, pattern):
+        # type: (str) -> List[str]
+        """Return the paths that match `pattern`, sorted."""
+        real = glob.glob(self._real(pattern))
+        return sorted("/" + os.path.relpath(path, self._root) for path in real)
+
+    def put(self, files):
+        # type: (Dict[str, Optional[str]]) -> List[str]
+        """Make each path have its text, or be absent for None; return those that changed.
+
+        All new texts are on disk beside their files before the first of them takes its place, so
+        a full or read-only disk leaves everything as it was.
+        """
+        changed = [path for path in sorted(files) if self.read(path) != files[path]]
+        self._refuse_links(changed)
+        texts = [(path, files[path]) for path in changed]
+        staged = []  # type: List[str]
+        try:
+            for path, text in texts:
+                if text is not None:
+                    staged.append(path)
+                    self._stage(path, text)
+            # Texts before deletions: a file that moves is never nowhere.
+            for path, text in sorted(texts, key=lambda item: item[1] is None):
+                self._commit(path, text)
+        finally:
+            for path in staged:
+                _unlink(_temporary(self._real(path)))
+        return changed
+
+    def _refuse_links(self, paths):
+        # type: (List[str]) -> None
+        for path in paths:
+            if os.path.islink(self._real(path)):
+                raise HostError("{0} is a symbolic link: expected a regular file".format(path))
+
+    def _stage(self, path, text):
+        # type: (str, str) -> None
+        real = self._real(path)
+        try:
+            if not os.path.isdir(os.path.dirname(real)):
+                _compat.make_directory(os.path.dirname(real), 0o755)
+            _write(_temporary(real), text, self._mode(real))
+        except (IOError, OSError) as error:
+            raise HostError("cannot write {0}: {1}".format(path, error.strerror))
+
+    def _commit(self, path, text):
+        # type: (str, Optional[str]) -> None
+        real = self._real(path)
+        try:
+            if text is None:
+                os.unlink(real)
+            else:
+                _compat.replace(_temporary(real), real)
+            _sync_directory(os.path.dirname(real))
+        except (IOError, OSError) as error:
+            verb = "remove" if text is None else "write"
+            raise HostError("cannot {0} {1}: {2}".format(verb, path, error.strerror))
+        _log.debug("%s: %s", "removed" if text is None else "written", path)
+
+    def _mode(self, real):
+        # type: (str) -> int
+        """Return the mode of an existing file of the administrator's, else that of ours."""
+        try:
+            return stat.S_IMODE(os.stat(real).st_mode)
+        except OSError:
+            return _GENERATED_MODE
+
+    def _real(self, path):
+        # type: (str) -> str
+        return os.path.join(self._root, path.lstrip("/"))
+
+
+def _temporary(real):
+    # type: (str) -> str
+    # One name, not a random one: what a crash left is overwritten by the next run. ifupdown and
+    # run-parts read no dot files.
+    directory, name = os.path.split(real)
+    return os.path.join(directory, ".{0}.ec2net-new".format(name))
+
+
+def _write(path, text, mode):
+    # type: (str, str, int) -> None
+    _unlink(path)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(handle, "wb") as stream:
+        stream.write(text.encode(_ENCODING))
+        stream.flush()
+        # The umask of udev's and dhclient's children is not ours to rely on.
+        os.fchmod(stream.fileno(), mode)
+        # Without it a crash after the rename can leave an empty file for the next boot.
+        os.fsync(stream.fileno())
+
+
+def _unlink(path):
+    # type: (str) -> None
+    try:
+        os.unlink(path)
+    except OSError as error:
+        if error.errno != errno.ENOENT:
+            raise
+
+
+def _sync_directory(directory):
+    # type: (str) -> None
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

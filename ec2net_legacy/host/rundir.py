@@ -1,0 +1,133 @@
+"""The run directory: the metadata token, what was added to the kernel, and the host's lock.
+
+Everything in it is for root only and may be lost at any time.
+"""
+from __future__ import absolute_import, print_function, unicode_literals
+
+import errno
+import fcntl
+import logging
+import os
+import stat
+import time
+
+from ec2net_legacy import _compat
+from ec2net_legacy._typing import MYPY
+from ec2net_legacy.errors import HostError
+
+if MYPY:
+    from typing import Callable, Optional
+
+_log = logging.getLogger(__name__)
+
+_LOCK_WAIT = 20.0
+_LOCK_POLL = 0.05
+_LARGEST = 1 << 20
+
+
+class RunDirectory(object):
+    """The directory `path`, made when something is first written to it."""
+
+    def __init__(self, path, clock=_compat.monotonic, sleep=time.sleep):
+        # type: (str, Callable[[], float], Callable[[float], None]) -> None
+        self._path = path
+        self._clock = clock
+        self._sleep = sleep
+
+    def read(self, name):
+        # type: (str) -> Optional[str]
+        """Return a note, None where there is none or somebody else could have written it."""
+        try:
+            handle = os.open(os.path.join(self._path, name), os.O_RDONLY | os.O_NOFOLLOW)
+        except OSError:
+            return None
+        with os.fdopen(handle, "rb") as stream:
+            status = os.fstat(stream.fileno())
+            foreign = status.st_uid != os.geteuid() or stat.S_IMODE(status.st_mode) & 0o077
+            if foreign or not stat.S_ISREG(status.st_mode):
+                _log.warning("%s/%s belongs to somebody else: not used", self._path, name)
+                return None
+            return stream.read(_LARGEST).decode("latin-1")
+
+    def write(self, name, text):
+        # type: (str, str) -> None
+        """Keep `text` as a note. Raises HostError."""
+        path = os.path.join(self._path, name)
+        temporary = "{0}.{1}".format(path, os.getpid())
+        try:
+            self._make()
+            handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(text.encode("latin-1"))
+            _compat.replace(temporary, path)
+        except (IOError, OSError) as error:
+            raise HostError("cannot write {0}: {1}".format(path, error.strerror))
+
+    def forget(self, name):
+        # type: (str) -> None
+        """Drop a note, if it is there."""
+        try:
+            os.unlink(os.path.join(self._path, name))
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ENOTDIR):
+                raise HostError(
+                    "cannot remove {0}/{1}: {2}".format(self._path, name, error.strerror)
+                )
+
+    def lock(self):
+        # type: () -> Lock
+        """Return the host's lock, for use in a ``with``: one process at a time changes things."""
+        try:
+            self._make()
+        except OSError as error:
+            raise HostError("cannot make {0}: {1}".format(self._path, error.strerror))
+        return Lock(os.path.join(self._path, "lock"), self._clock, self._sleep)
+
+    def _make(self):
+        # type: () -> None
+        _compat.make_directory(self._path, 0o700)
+
+
+class Lock(object):
+    """An flock: the kernel releases it when its process dies, however that happens."""
+
+    def __init__(self, path, clock, sleep):
+        # type: (str, Callable[[], float], Callable[[float], None]) -> None
+        self._path = path
+        self._clock = clock
+        self._sleep = sleep
+        self._handle = -1
+
+    def __enter__(self):
+        # type: () -> Lock
+        try:
+            self._handle = os.open(
+                self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600
+            )
+        except OSError as error:
+            raise HostError("cannot open {0}: {1}".format(self._path, error.strerror))
+        end = self._clock() + _LOCK_WAIT
+        while not self._taken():
+            if self._clock() >= end:
+                os.close(self._handle)
+                raise HostError(
+                    "another ec2net holds {0} for {1:.0f} s".format(self._path, _LOCK_WAIT)
+                )
+            self._sleep(_LOCK_POLL)
+        return self
+
+    def __exit__(self, *_):
+        # type: (object) -> None
+        os.close(self._handle)
+
+    def _taken(self):
+        # type: () -> bool
+        try:
+            # A child that ifup leaves behind must not hold it: Python marks descriptors
+            # close-on-exec since 3.4, on 2.7 close_fds sees to it.
+            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (IOError, OSError) as error:
+            if error.errno in (errno.EAGAIN, errno.EACCES):
+                return False
+            raise HostError("cannot lock {0}: {1}".format(self._path, error.strerror))
+        return True

@@ -1,0 +1,77 @@
+"""What /sys/class/net says of a device."""
+from __future__ import absolute_import, print_function, unicode_literals
+
+import errno
+import os
+
+from ec2net_legacy._typing import MYPY
+from ec2net_legacy.errors import HostError
+from ec2net_legacy.model import Device
+
+if MYPY:
+    from typing import List, Optional
+
+_CLASS = "/sys/class/net"
+_IFF_UP = 1
+_NO_MAC = "00:00:00:00:00:00"
+
+
+def names():
+    # type: () -> List[str]
+    """Return the names of all devices but the loopback, sorted."""
+    try:
+        return sorted(
+            name
+            for name in os.listdir(_CLASS)
+            # bonding_masters is a file beside the devices.
+            if name != "lo" and os.path.isdir(os.path.join(_CLASS, name))
+        )
+    except OSError as error:
+        raise HostError("cannot list {0}: {1}".format(_CLASS, error.strerror))
+
+
+def device(name):
+    # type: (str) -> Optional[Device]
+    """Return the device `name`, None where there is none (any more).
+
+    Its `mac` is "" while the driver has not set one: a fresh device shows zeros for a moment.
+    """
+    address = _attribute(name, "address")
+    if address is None:
+        return None
+    mac = address.lower()
+    return Device(
+        name=name,
+        mac="" if mac == _NO_MAC else mac,
+        kind=_devtype(name),
+        master=_master(name),
+        up=bool(int(_attribute(name, "flags") or "0", 16) & _IFF_UP),
+    )
+
+
+def _attribute(name, attribute):
+    # type: (str, str) -> Optional[str]
+    try:
+        with open(os.path.join(_CLASS, name, attribute)) as stream:
+            return stream.read().strip()
+    except (IOError, OSError) as error:
+        # EINVAL and ENODEV: the device went while its attribute was being read.
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EINVAL, errno.ENODEV):
+            return None
+        raise HostError("cannot read {0} of {1}: {2}".format(attribute, name, error.strerror))
+
+
+def _devtype(name):
+    # type: (str) -> str
+    for line in (_attribute(name, "uevent") or "").splitlines():
+        if line.startswith("DEVTYPE="):
+            return line[len("DEVTYPE=") :]
+    return ""
+
+
+def _master(name):
+    # type: (str) -> str
+    try:
+        return os.path.basename(os.readlink(os.path.join(_CLASS, name, "master")))
+    except OSError:
+        return ""

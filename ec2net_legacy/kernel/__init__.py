@@ -1,0 +1,1 @@
+"""The kernel's addresses, routes and rules, through `ip`."""

@@ -1,0 +1,93 @@
+"""From desired, present and owned to the changes between: set arithmetic on values."""
+from __future__ import absolute_import, print_function, unicode_literals
+
+from collections import namedtuple
+
+from ec2net_legacy._typing import MYPY
+from ec2net_legacy.kernel.parse import KernelState
+from ec2net_legacy.model import Address, Route, Rule
+
+if MYPY:
+    from typing import Iterable, List, Union
+
+    from ec2net_legacy.model import InterfaceState
+
+    Item = Union[Address, Route, Rule]
+
+NOTHING = KernelState(frozenset(), frozenset(), frozenset())
+"""A kernel that has nothing of an interface, as while its device is down."""
+
+_OBJECT = {Address: "addr", Route: "route", Rule: "rule"}
+
+
+class Change(namedtuple("Change", ["add", "item"])):
+    """One step: add (True) or delete (False) an Address, Route or Rule."""
+
+    __slots__ = ()
+
+    @property
+    def line(self):
+        # type: () -> str
+        """The arguments of `ip`, which is also the line of a batch."""
+        verb = "add" if self.add else "del"
+        return "{0} {1} {2}".format(_OBJECT[type(self.item)], verb, self.item.arguments)
+
+    @property
+    def family(self):
+        # type: () -> int
+        """4 or 6."""
+        family = self.item.family  # type: int
+        return family
+
+
+def owned(state, record, present):
+    # type: (InterfaceState, InterfaceState, KernelState) -> InterfaceState
+    """Return what may be deleted for this interface.
+
+    `record` is what was once written down for it. A rule is also ours when its priority and table
+    are the ones that `state` reserves.
+    """
+    ours = set((rule.priority, rule.table) for rule in state.rules + record.rules)
+    reserved = tuple(rule for rule in present.rules if (rule.priority, rule.table) in ours)
+    return record._replace(rules=record.rules + reserved)
+
+
+def changes(desired, record, present):
+    # type: (InterfaceState, InterfaceState, KernelState) -> List[Change]
+    """Return the ordered steps from `present` to `desired`, deleting only what is owned.
+
+    Adds come first, and of those routes before rules before addresses: an address that can be
+    used always has its rule, and a rule its table. Deletes go the other way.
+    """
+    # An address that is there with another prefix length works; a second one would not be used.
+    has = set((item.address, item.device) for item in present.addresses)
+    adds = _not_in(desired.routes, present.routes) + _not_in(desired.rules, present.rules)
+    adds += [item for item in desired.addresses if (item.address, item.device) not in has]
+    ours = owned(desired, record, present)
+    wanted = set((item.address, item.device) for item in desired.addresses)
+    wanted.add((desired.primary, desired.name))
+    deletes = [
+        item
+        for item in ours.addresses
+        if item in present.addresses and (item.address, item.device) not in wanted
+    ]  # type: List[Item]
+    deletes += _unwanted(ours.rules, desired.rules, present.rules)
+    deletes += _unwanted(reversed(ours.routes), desired.routes, present.routes)
+    return [Change(True, item) for item in adds] + [Change(False, item) for item in deletes]
+
+
+def _not_in(items, present):
+    # type: (Iterable[Item], Iterable[Item]) -> List[Item]
+    there = frozenset(present)
+    return [item for item in items if item not in there]
+
+
+def _unwanted(ours, desired, present):
+    # type: (Iterable[Item], Iterable[Item], Iterable[Item]) -> List[Item]
+    """Return which of `ours` are there and not desired, each once."""
+    keep, there = frozenset(desired), frozenset(present)
+    unwanted = []  # type: List[Item]
+    for item in ours:
+        if item in there and item not in keep and item not in unwanted:
+            unwanted.append(item)
+    return unwanted

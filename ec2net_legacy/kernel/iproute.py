@@ -1,0 +1,85 @@
+"""Reading and changing the kernel with as few `ip` processes as there are families."""
+from __future__ import absolute_import, print_function, unicode_literals
+
+import re
+
+from ec2net_legacy._typing import MYPY
+from ec2net_legacy.errors import CommandError
+from ec2net_legacy.kernel import parse
+
+if MYPY:
+    from typing import Callable, Dict, Iterable, List, Sequence
+
+    from ec2net_legacy.host.command import Runner
+    from ec2net_legacy.kernel.diff import Change
+
+_READ = "addr show\nrule show\nroute show table all\n"
+# One file until iproute2 6.5, which moved the distribution's copy below /usr.
+_TABLE_NAMES = (
+    "/usr/share/iproute2/rt_tables",
+    "/etc/iproute2/rt_tables",
+    "/etc/iproute2/rt_tables.d/*.conf",
+)
+_FAILED_LINE = re.compile(r"Command failed -:(\d+)")
+# Somebody else was faster; the kernel is where it should be.
+_HARMLESS = ("File exists", "No such process", "No such file or directory")
+_HARMLESS_DELETE = _HARMLESS + ("Cannot assign requested address", "Cannot find device")
+
+
+def read(runner, names, families):
+    # type: (Runner, Dict[str, int], Iterable[int]) -> parse.KernelState
+    """Return the kernel's addresses, routes and rules of `families`, one process for each."""
+    text = ""
+    for family in families:
+        # -force: `route show` of some versions fails where there is no table but the usual ones.
+        argv = ["ip", "-{0}".format(family), "-o", "-force", "-batch", "-"]
+        result = runner.run(argv, _READ)
+        if not result.stdout:
+            raise CommandError(argv, result.returncode, result.stderr)
+        text += result.stdout
+    return parse.kernel_state(text, names)
+
+
+def table_names(read_file, glob):
+    # type: (Callable[[str], str], Callable[[str], List[str]]) -> Dict[str, int]
+    """Return the table names that `ip` prints instead of numbers on this host."""
+    names = {}  # type: Dict[str, int]
+    for pattern in _TABLE_NAMES:
+        for path in glob(pattern):
+            names.update(parse.table_names(read_file(path) or ""))
+    return names
+
+
+def apply_changes(runner, steps):
+    # type: (Runner, Sequence[Change]) -> None
+    """Carry out `steps`, one process a family; each is tried once, then CommandError tells which failed."""
+    failures = []  # type: List[str]
+    for family in (4, 6):
+        mine = [step for step in steps if step.family == family]
+        if mine:
+            failures += _apply_family(runner, family, mine)
+    if failures:
+        raise CommandError(["ip"], 1, "\n".join(failures))
+
+
+def _apply_family(runner, family, steps):
+    # type: (Runner, int, Sequence[Change]) -> List[str]
+    argv = ["ip", "-{0}".format(family), "-force", "-batch", "-"]
+    result = runner.run(argv, "".join(step.line + "\n" for step in steps))
+    if result.returncode == 0:
+        return []
+    failures = []
+    message = ""
+    # `ip` prints the reason first, then the number of the line it stands for.
+    for line in result.stderr.splitlines():
+        failed = _FAILED_LINE.search(line)
+        if not failed:
+            message = line.strip()
+            continue
+        step = steps[int(failed.group(1)) - 1]
+        harmless = _HARMLESS if step.add else _HARMLESS_DELETE
+        if not any(reason in message for reason in harmless):
+            failures.append("{0}: {1}".format(step.line, message))
+    if not failures and not _FAILED_LINE.search(result.stderr):
+        failures.append(result.stderr)
+    return failures

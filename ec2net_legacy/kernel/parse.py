@@ -1,0 +1,99 @@
+"""From the text of ``ip -o`` to values. ``ip -json`` is missing in iproute2 before 4.10 or so."""
+from __future__ import absolute_import, print_function, unicode_literals
+
+import re
+from collections import namedtuple
+
+from ec2net_legacy._typing import MYPY
+from ec2net_legacy.model import Address, Route, Rule
+
+if MYPY:
+    from typing import Dict, List, Optional
+
+KernelState = namedtuple("KernelState", ["addresses", "routes", "rules"])
+"""Sets of what the kernel has; `routes` only those outside the tables local, main and default."""
+
+_ADDRESS = re.compile(r"\d+: +(\S+) +inet6? ([0-9a-f.:]+)(?: peer [0-9a-f.:]+)?/(\d+) ")
+_RULE = re.compile(r"(\d+):\s+from (\S+)(?: (.*))?$")
+_MAIN_TABLES = frozenset(["local", "main", "default", "253", "254", "255"])
+
+
+def table_names(text):
+    # type: (str) -> Dict[str, int]
+    """Return the numbers behind the names that an rt_tables file gives to tables."""
+    names = {}
+    for line in text.splitlines():
+        words = line.split("#")[0].split()
+        if len(words) == 2 and words[0].isdigit():
+            names[words[1]] = int(words[0])
+    return names
+
+
+def kernel_state(text, names):
+    # type: (str, Dict[str, int]) -> KernelState
+    """Parse what ``ip -o`` printed for addr, rule and ``route show table all``, in any order.
+
+    `names` maps table names to numbers. Lines of other shapes (rules by mark, multipath routes)
+    are nobody's business here and are left out.
+    """
+    state = KernelState(set(), set(), set())
+    for line in text.splitlines():
+        address = _ADDRESS.match(line)
+        if address:
+            device = address.group(1).split("@")[0]
+            state.addresses.add(Address(address.group(2), int(address.group(3)), device))
+            continue
+        rule = _RULE.match(line)
+        if rule:
+            _keep(state.rules, _rule(rule.group(1), rule.group(2), rule.group(3) or "", names))
+        else:
+            _keep(state.routes, _route(line, names))
+    return state
+
+
+def _keep(values, value):
+    # type: (set[object], Optional[object]) -> None
+    if value is not None:
+        values.add(value)
+
+
+def _number(table, names):
+    # type: (str, Dict[str, int]) -> Optional[int]
+    return int(table) if table.isdigit() else names.get(table)
+
+
+def _rule(priority, source, rest, names):
+    # type: (str, str, str, Dict[str, int]) -> Optional[Rule]
+    # A rule with a further condition (fwmark, iif, to) is not one of ours.
+    words = rest.split()
+    if len(words) >= 4 and words[2] == "proto":
+        words = words[:2] + words[4:]
+    if len(words) != 2 or words[0] != "lookup":
+        return None
+    table = _number(words[1], names)
+    return None if table is None else Rule(source, table, int(priority))
+
+
+def _route(line, names):
+    # type: (str, Dict[str, int]) -> Optional[Route]
+    words = line.split()
+    if len(words) < 3 or words[0] in ("broadcast", "local", "anycast", "multicast"):
+        return None
+    value = _values(words[1:])
+    table = value.get("table", "main")
+    number = None if table in _MAIN_TABLES else _number(table, names)
+    if number is None or "dev" not in value:
+        return None
+    via = value.get("via", "")
+    family = 6 if ":" in via or ":" in words[0] else 4
+    return Route(words[0], via, value["dev"], number, family)
+
+
+def _values(words):
+    # type: (List[str]) -> Dict[str, str]
+    """Return the keyword-value pairs of a route; a flag such as onlink merely shifts nothing here."""
+    pairs = {}
+    for keyword in ("via", "dev", "table"):
+        if keyword in words[:-1]:
+            pairs[keyword] = words[words.index(keyword) + 1]
+    return pairs

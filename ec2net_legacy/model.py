@@ -1,0 +1,134 @@
+"""The values everything else is about. Immutable, compared by content, free of input and output.
+
+Addresses and networks are canonical text (what `ipaddress` prints, which is what the kernel
+prints), so values from metadata, from a generated file and from the kernel compare equal.
+"""
+from __future__ import absolute_import, print_function, unicode_literals
+
+from collections import namedtuple
+
+from ec2net_legacy._typing import MYPY
+
+if MYPY:
+    from typing import Tuple
+
+
+def family_of(text):
+    # type: (str) -> int
+    """Return 4 or 6 for an address or network."""
+    return 6 if ":" in text else 4
+
+
+class Address(namedtuple("Address", ["address", "length", "device"])):
+    """`address`/`length` on `device`."""
+
+    __slots__ = ()
+
+    @property
+    def family(self):
+        # type: () -> int
+        """4 or 6."""
+        return family_of(self.address)
+
+    @property
+    def arguments(self):
+        # type: () -> str
+        """What follows ``ip addr add``."""
+        return "{0}/{1} dev {2}".format(self.address, self.length, self.device)
+
+
+class Route(namedtuple("Route", ["destination", "gateway", "device", "table", "family"])):
+    """`destination` ("default" or a network) by `gateway` ("" when on link), in `table`."""
+
+    __slots__ = ()
+
+    @property
+    def arguments(self):
+        # type: () -> str
+        """What follows ``ip route add``."""
+        via = " via " + self.gateway if self.gateway else ""
+        return "{0}{1} dev {2} table {3}".format(self.destination, via, self.device, self.table)
+
+
+class Rule(namedtuple("Rule", ["source", "table", "priority"])):
+    """Packets from `source` (an address or a network) look at `table`."""
+
+    __slots__ = ()
+
+    @property
+    def family(self):
+        # type: () -> int
+        """4 or 6."""
+        return family_of(self.source)
+
+    @property
+    def arguments(self):
+        # type: () -> str
+        """What follows ``ip rule add``."""
+        return "pref {0} from {1} lookup {2}".format(self.priority, self.source, self.table)
+
+
+class InterfaceState(
+    namedtuple("InterfaceState", ["name", "table", "primary", "addresses", "routes", "rules"])
+):
+    """How the host should treat one ENI beyond what its lease gives it.
+
+    `primary` is the address that the lease brings, `addresses` are the further ones. `table` is 0
+    and `primary` "" where the state only lists what was once added.
+    """
+
+    __slots__ = ()
+
+    def of_family(self, family):
+        # type: (int) -> InterfaceState
+        """Return the part of this state that is IPv4 (4) or IPv6 (6)."""
+        return self._replace(
+            addresses=tuple(item for item in self.addresses if item.family == family),
+            routes=tuple(item for item in self.routes if item.family == family),
+            rules=tuple(item for item in self.rules if item.family == family),
+        )
+
+    @property
+    def families(self):
+        # type: () -> Tuple[int, ...]
+        """The families that anything of this state belongs to."""
+        items = self.addresses + self.routes + self.rules
+        return tuple(sorted(set(item.family for item in items)))
+
+
+class Eni(
+    namedtuple(
+        "Eni",
+        [
+            "mac",
+            "interface_id",
+            "device_number",
+            "network_card",
+            "subnet",
+            "addresses",
+            "prefixes",
+            "subnets6",
+            "addresses6",
+            "prefixes6",
+        ],
+    )
+):
+    """What the metadata service says of one ENI.
+
+    `subnet` is "" and `addresses` is empty on an IPv6-only subnet; the first of `addresses` is the
+    primary one. Source: the keys below ``network/interfaces/macs/<mac>/``.
+    """
+
+    __slots__ = ()
+
+    @property
+    def ipv6_only(self):
+        # type: () -> bool
+        """Whether AWS gave this ENI no IPv4 address."""
+        return not self.addresses
+
+
+class Device(namedtuple("Device", ["name", "mac", "kind", "master", "up"])):
+    """A network device: `kind` is sysfs's DEVTYPE ("" for a NIC), `master` its bridge or bond."""
+
+    __slots__ = ()

@@ -1,0 +1,211 @@
+"""Plans and states as an operator reads them: text for 80 columns, or JSON."""
+from __future__ import absolute_import, print_function, unicode_literals
+
+import json
+from collections import OrderedDict
+
+from ec2net_legacy._typing import MYPY
+
+if MYPY:
+    from typing import Any, Iterable, Iterator, List, Sequence, Tuple
+
+    from ec2net_legacy.model import Device
+    from ec2net_legacy.workflow import Plan
+
+_COLUMNS = ("NAME", "MAC", "ENI", "DEV", "TABLE", "STATE")
+
+
+def state_of(plan):
+    # type: (Plan) -> Tuple[str, str]
+    """Return ("in step" | "differs" | "unmanaged", why)."""
+    if plan.left_alone:
+        return "unmanaged", plan.left_alone
+    reasons = []
+    if plan.files:
+        reasons.append(_count(len(plan.files), "file"))
+    if not plan.live:
+        reasons.append("not up")
+    elif plan.steps:
+        reasons.append(_count(len(plan.steps), "kernel change"))
+    return ("differs", ", ".join(reasons)) if reasons else ("in step", "")
+
+
+def summary(plan, verb):
+    # type: (Plan, str) -> str
+    """Return one line for the log about what `verb` ("add", "remove") came to."""
+    if plan.left_alone:
+        return "left alone: " + plan.left_alone
+    done = sorted("{0} {1}".format("wrote" if plan.files[path] is not None else "removed", path)
+                  for path in plan.files)
+    if plan.live and plan.steps:
+        done.append(_count(len(plan.steps), "kernel change"))
+    if verb == "add":
+        about = "{0}, table {1}".format(_contents(plan), plan.state.table)
+        return "{0}: {1}".format(about, ", ".join(done) if done else "nothing to change")
+    return ", ".join(done) if done else "nothing to take away"
+
+
+def plans_text(plans):
+    # type: (Sequence[Plan]) -> str
+    """Return what `add` would do, as diffs of files and `ip` lines."""
+    return "\n".join("\n".join(_plan_lines(plan)) for plan in plans) + "\n"
+
+
+def _plan_lines(plan):
+    # type: (Plan) -> Iterator[str]
+    if plan.left_alone:
+        yield "{0}: left alone: {1}".format(plan.name, plan.left_alone)
+        return
+    yield "{0}: {1} ({2}), table {3}, {4}".format(
+        plan.name, plan.eni.interface_id, plan.eni.mac, plan.state.table, _contents(plan)
+    )
+    if plan.warning:
+        yield "  warning: " + plan.warning
+    for path in sorted(plan.files):
+        yield ""
+        for line in _file_diff(path, plan.before[path], plan.files[path]):
+            yield line
+    if plan.steps:
+        yield ""
+        if plan.live:
+            yield "kernel, at once:"
+        else:
+            yield "kernel, when ifup brings {0} up:".format(plan.name)
+        for step in plan.steps:
+            yield "{0} ip {1}".format("+" if step.add else "-", _ip_line(step))
+    elif plan.live and not plan.files:
+        yield "  in step: nothing to change"
+
+
+def _ip_line(step):
+    # type: (Any) -> str
+    return ("-6 " if step.family == 6 else "") + step.line
+
+
+def _file_diff(path, before, after):
+    # type: (str, Any, Any) -> Iterable[str]
+    import difflib
+
+    return difflib.unified_diff(
+        (before or "").splitlines(),
+        (after or "").splitlines(),
+        path if before is not None else "/dev/null",
+        path if after is not None else "/dev/null",
+        lineterm="",
+    )
+
+
+def plans_json(plans):
+    # type: (Sequence[Plan]) -> str
+    """Return the same as a JSON list."""
+    return _json([_plan_object(plan) for plan in plans])
+
+
+def _plan_object(plan):
+    # type: (Plan) -> OrderedDict[str, Any]
+    item = OrderedDict([("name", plan.name)])  # type: OrderedDict[str, Any]
+    item["left_alone"] = plan.left_alone or None
+    item["warning"] = plan.warning or None
+    item["live"] = plan.live
+    item["files"] = [
+        OrderedDict([("path", path), ("before", plan.before[path]), ("after", plan.files[path])])
+        for path in sorted(plan.files)
+    ]
+    item["kernel"] = [
+        OrderedDict([("family", step.family), ("add", step.add), ("ip", step.line)])
+        for step in plan.steps
+    ]
+    return item
+
+
+def status_text(found):
+    # type: (Sequence[Tuple[Device, Plan]]) -> str
+    """Return a table of the devices; addresses and prefixes on lines of their own."""
+    rows = [_COLUMNS] + [_cells(device, plan) for device, plan in found]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS) - 1)]
+    lines = []  # type: List[str]
+    for index, row in enumerate(rows):
+        cells = [cell.ljust(width) for cell, width in zip(row, widths)] + [row[-1]]
+        lines.append("  ".join(cells).rstrip())
+        if index:
+            lines += _details(found[index - 1][1])
+    return "\n".join(lines) + "\n"
+
+
+def _cells(device, plan):
+    # type: (Device, Plan) -> Tuple[str, ...]
+    eni = plan.eni
+    return (
+        device.name,
+        device.mac or "-",
+        eni.interface_id if eni else "-",
+        "{0}/{1}".format(eni.network_card, eni.device_number) if eni else "-",
+        str(plan.state.table) if plan.state else "-",
+        state_of(plan)[0],
+    )
+
+
+def _details(plan):
+    # type: (Plan) -> Iterator[str]
+    why = state_of(plan)[1]
+    if why:
+        for line in _wrapped("", [why]):
+            yield line
+    if plan.eni:
+        for title, values in (
+            ("addresses", plan.eni.addresses + plan.eni.addresses6),
+            ("prefixes", plan.eni.prefixes + plan.eni.prefixes6),
+        ):
+            if values:
+                for line in _wrapped(title + " ", values):
+                    yield line
+
+
+def _wrapped(title, values):
+    # type: (str, Sequence[str]) -> List[str]
+    import textwrap
+
+    indent = "  " + " " * len(title)
+    return textwrap.wrap(
+        " ".join(values), 80, initial_indent="  " + title, subsequent_indent=indent
+    )
+
+
+def status_json(found):
+    # type: (Sequence[Tuple[Device, Plan]]) -> str
+    """Return the same as a JSON list."""
+    return _json([_status_object(device, plan) for device, plan in found])
+
+
+def _status_object(device, plan):
+    # type: (Device, Plan) -> OrderedDict[str, Any]
+    eni, (state, why) = plan.eni, state_of(plan)
+    item = OrderedDict([("name", device.name), ("mac", device.mac)])  # type: OrderedDict[str, Any]
+    item["interface_id"] = eni.interface_id if eni else None
+    item["network_card"] = eni.network_card if eni else None
+    item["device_number"] = eni.device_number if eni else None
+    item["table"] = plan.state.table if plan.state else None
+    item["addresses"] = list(eni.addresses + eni.addresses6) if eni else []
+    item["prefixes"] = list(eni.prefixes + eni.prefixes6) if eni else []
+    item["state"] = state
+    item["why"] = why or None
+    item["warning"] = plan.warning or None
+    return item
+
+
+def _contents(plan):
+    # type: (Plan) -> str
+    eni = plan.eni
+    contents = _count(len(eni.addresses + eni.addresses6), "address", "addresses")
+    prefixes = len(eni.prefixes + eni.prefixes6)
+    return contents + (", " + _count(prefixes, "prefix", "prefixes") if prefixes else "")
+
+
+def _count(number, singular, plural=None):
+    # type: (int, str, Any) -> str
+    return "{0} {1}".format(number, singular if number == 1 else plural or singular + "s")
+
+
+def _json(value):
+    # type: (Any) -> str
+    return json.dumps(value, indent=2, separators=(",", ": ")) + "\n"

@@ -1,0 +1,376 @@
+"""The use cases. Each reads as its story: look, ask, decide, write."""
+from __future__ import absolute_import, print_function, unicode_literals
+
+import fnmatch
+import logging
+import time
+from collections import namedtuple
+
+from ec2net_legacy import _compat, backends, desired
+from ec2net_legacy._typing import MYPY
+from ec2net_legacy.errors import CommandError, Ec2netError, HostError, MetadataUnavailable
+from ec2net_legacy.host import sysfs
+from ec2net_legacy.host.command import Runner
+from ec2net_legacy.host.files import Files
+from ec2net_legacy.host.rundir import RunDirectory
+from ec2net_legacy.kernel import diff, iproute
+
+if MYPY:
+    from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
+
+    from ec2net_legacy.imds import Imds
+    from ec2net_legacy.kernel.parse import KernelState
+    from ec2net_legacy.model import Device, Eni, InterfaceState
+    from ec2net_legacy.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+# A driver sets the address within milliseconds of the device's appearance.
+_MAC_WAIT = 5.0
+_MAC_POLL = 0.05
+
+
+class Host(object):
+    """This host's edges, handed to every use case; tests hand in their own."""
+
+    def __init__(self, settings, files=None, runner=None, devices=sysfs, imds=None):
+        # type: (Settings, Optional[Files], Optional[Runner], Any, Optional[Imds]) -> None
+        self.settings = settings
+        self.files = files or Files()
+        self.runner = runner or Runner()
+        self.devices = devices
+        self.run_directory = RunDirectory(settings.run_directory)
+        self.clock = _compat.monotonic  # type: Callable[[], float]
+        self.sleep = time.sleep  # type: Callable[[float], None]
+        self._imds = imds
+
+    @property
+    def imds(self):
+        # type: () -> Imds
+        """The conversation with the metadata service; loaded by the first who needs it."""
+        if self._imds is None:
+            from ec2net_legacy import imds
+
+            self._imds = imds.Imds(self.settings.metadata, self.run_directory)
+        return self._imds
+
+    @property
+    def backend(self):
+        # type: () -> Any
+        """The distribution's network configuration."""
+        return backends.choose(self.settings.backend, self.files)
+
+    def kernel(self, families):
+        # type: (Iterable[int]) -> KernelState
+        """Return what the kernel has now."""
+        names = iproute.table_names(self.files.read, self.files.glob)
+        return iproute.read(self.runner, names, families)
+
+
+Plan = namedtuple(
+    "Plan", ["name", "eni", "state", "files", "before", "steps", "live", "left_alone", "warning"]
+)
+"""What is to be done for an interface.
+
+`files`: {path: text, or None to delete}; `before`: the same paths' present texts. `steps`: the
+kernel's changes, made at once when the interface is `live` (up, with its primary address), else by
+the generated file when the interface comes up. `left_alone`: why nothing is done, else "".
+`warning`: what the administrator should know about it, else "".
+"""
+
+
+def add(host, name):
+    # type: (Host, str) -> Plan
+    """Write the configuration of `name`, and bring the kernel there if it is up already."""
+    device = _settled_device(host, name)
+    backend = host.backend
+    configuration = backend.configuration(name)
+    reason = _reason_to_leave(host.settings, device, configuration)
+    if reason:
+        return _left_alone(name, reason, configuration)
+    if host.imds.primary_mac() == device.mac:
+        return _left_alone(name, "it is the primary interface")
+    eni = host.imds.wait_for_eni(device.mac)
+    if _ignored(host.settings, eni.interface_id):
+        return _left_alone(name, "{0} is ignored by the settings".format(eni.interface_id))
+    with host.run_directory.lock():
+        found = host.devices.device(name)
+        if found is None or found.mac != device.mac:
+            raise HostError("{0} vanished in the meantime: nothing changed".format(name))
+        plan = _plan(host, backend, found, eni)
+        _carry_out(host, plan)
+    return plan
+
+
+def remove(host, name):
+    # type: (Host, str) -> Plan
+    """Take away what was put into files and kernel for `name`, whose device may be gone."""
+    backend = host.backend
+    with host.run_directory.lock():
+        configuration = backend.configuration(name)
+        if configuration.keep:
+            return _left_alone(name, configuration.keep, configuration)
+        record = _record(host, backend, name)
+        nothing = record._replace(addresses=(), routes=(), rules=())
+        files = backend.files_without(name)
+        steps = []  # type: List[diff.Change]
+        if record.families:
+            steps = diff.changes(nothing, record, host.kernel(record.families))
+        plan = _make_plan(host, name, None, nothing, files, steps, True)
+        # The kernel first: the file says what is still to be taken back if this is interrupted.
+        iproute.apply_changes(host.runner, plan.steps)
+        host.files.put(plan.files)
+        host.run_directory.forget(_note(name))
+    return plan
+
+
+def up(host, name):
+    # type: (Host, str) -> Plan
+    """`add`, then the distribution's `ifup`; by the last good configuration if metadata fails."""
+    problem = None  # type: Optional[Ec2netError]
+    try:
+        plan = add(host, name)
+    except Ec2netError as error:
+        if host.devices.device(name) is None or not host.backend.configuration(name).exists:
+            raise
+        _log.warning("%s: %s; brought up as configured before", name, error)
+        plan = _left_alone(name, "")
+        problem = error
+    if not host.backend.configuration(name).exists:
+        return plan
+    _distribution(host, host.backend.up_command(name))
+    if problem is not None and not isinstance(problem, MetadataUnavailable):
+        raise problem
+    return plan
+
+
+def down(host, name):
+    # type: (Host, str) -> Plan
+    """The distribution's `ifdown`, then `remove`, also when the former fails."""
+    problem = None  # type: Optional[CommandError]
+    if host.backend.configuration(name).exists:
+        try:
+            _distribution(host, host.backend.down_command(name))
+        except CommandError as error:
+            problem = error
+    plan = remove(host, name)
+    if problem is not None:
+        # Without a device ifdown cannot succeed, and there is nothing left to take down.
+        if host.devices.device(name) is not None:
+            raise problem
+        _log.debug("%s: %s", name, problem)
+    return plan
+
+
+def scan(host):
+    # type: (Host) -> Tuple[List[Plan], List[Tuple[str, Ec2netError]]]
+    """Bring up every ENI that has no configuration yet; return the plans, and what failed where."""
+    plans = []  # type: List[Plan]
+    failures = []  # type: List[Tuple[str, Ec2netError]]
+    new = [device for device in _devices(host) if _is_new(host, device)]
+    if not new:
+        return plans, failures
+    listed = frozenset(host.imds.macs())
+    primary = host.imds.primary_mac()
+    for device in new:
+        if device.mac not in listed or device.mac == primary:
+            continue
+        try:
+            plans.append(up(host, device.name))
+        except Ec2netError as error:
+            # One interface that fails must not leave the others unreachable.
+            failures.append((device.name, error))
+    return plans, failures
+
+
+def plans(host, name=None):
+    # type: (Host, Optional[str]) -> List[Plan]
+    """Return what `add` would do, for `name` or for every device; changes nothing."""
+    return [plan for _, plan in survey(host, name)]
+
+
+def survey(host, name=None):
+    # type: (Host, Optional[str]) -> List[Tuple[Device, Plan]]
+    """Return each device (or just `name`) with the plan for it; reads metadata and kernel once."""
+    devices = _devices(host)
+    if name is not None:
+        devices = [_settled_device(host, name)]
+    backend = host.backend
+    local = []  # type: List[Tuple[Device, str]]
+    for device in devices:
+        reason = _reason_to_leave(host.settings, device, backend.configuration(device.name))
+        local.append((device, reason))
+    if not any(not reason for _, reason in local):
+        return [(device, _left_alone(device.name, reason)) for device, reason in local]
+    listed = frozenset(host.imds.macs())
+    primary = host.imds.primary_mac()
+    kernel = _KernelOnce(host)
+    found = []
+    for device, reason in local:
+        eni = None
+        is_primary = device.mac == primary
+        if device.mac in listed:
+            eni = host.imds.eni(device.mac, is_primary)
+        reason = reason or _remote_reason(host.settings, device, listed, is_primary, eni)
+        if reason or eni is None:
+            plan = _left_alone(device.name, reason)._replace(eni=eni)
+        else:
+            plan = _plan(host, backend, device, eni, kernel)
+        found.append((device, plan))
+    return found
+
+
+def _remote_reason(settings, device, listed, is_primary, eni):
+    # type: (Settings, Device, Iterable[str], bool, Optional[Eni]) -> str
+    """Return why metadata makes this device none of ours, "" if it does not."""
+    if device.mac not in listed:
+        return "metadata does not list its MAC address"
+    if is_primary:
+        return "it is the primary interface"
+    if eni is None:
+        return "metadata does not describe it completely yet"
+    if _ignored(settings, eni.interface_id):
+        return "{0} is ignored by the settings".format(eni.interface_id)
+    return ""
+
+
+class _KernelOnce(object):
+    """Reads each family once for all interfaces."""
+
+    def __init__(self, host):
+        # type: (Host) -> None
+        self._host = host
+        self._read = {}  # type: Dict[Tuple[int, ...], KernelState]
+
+    def __call__(self, families):
+        # type: (Iterable[int]) -> KernelState
+        key = tuple(families)
+        if key not in self._read:
+            self._read[key] = self._host.kernel(key)
+        return self._read[key]
+
+
+def _devices(host):
+    # type: (Host) -> List[Device]
+    found = [host.devices.device(name) for name in host.devices.names()]
+    # One that went between the two looks is not there.
+    return [device for device in found if device is not None]
+
+
+def _is_new(host, device):
+    # type: (Host, Device) -> bool
+    configuration = host.backend.configuration(device.name)
+    return not configuration.exists and not _reason_to_leave(host.settings, device, configuration)
+
+
+def _settled_device(host, name):
+    # type: (Host, str) -> Device
+    """Return the device once its driver has set a MAC address."""
+    end = host.clock() + _MAC_WAIT
+    while True:
+        device = host.devices.device(name)  # type: Optional[Device]
+        if device is None:
+            raise HostError("{0}: there is no such interface".format(name))
+        if device.mac:
+            return device
+        if host.clock() >= end:
+            raise HostError("{0} has no MAC address after {1:.0f} s".format(name, _MAC_WAIT))
+        host.sleep(_MAC_POLL)
+
+
+def _reason_to_leave(settings, device, configuration):
+    # type: (Settings, Device, Any) -> str
+    """Return why this host's own knowledge makes a device none of ours, "" if it does not."""
+    if device.kind:
+        return "it is a {0} device, not a network card".format(device.kind)
+    if device.master:
+        return "it is part of {0}".format(device.master)
+    if _ignored(settings, device.name) or _ignored(settings, device.mac):
+        return "it is ignored by the settings"
+    keep = configuration.keep  # type: str
+    return keep
+
+
+def _ignored(settings, value):
+    # type: (Settings, str) -> bool
+    return any(fnmatch.fnmatchcase(value, pattern) for pattern in settings.ignore)
+
+
+def _left_alone(name, reason, configuration=None):
+    # type: (str, str, Optional[Any]) -> Plan
+    """Return the plan to do nothing, with a warning where `configuration` was edited by hand."""
+    surprising = configuration is not None and configuration.keep and not configuration.opted_out
+    warning = "left alone: " + reason if surprising else ""
+    return Plan(name, None, None, {}, {}, [], False, reason, warning)
+
+
+def _plan(host, backend, device, eni, kernel=None):
+    # type: (Host, Any, Device, Eni, Optional[Callable[[Iterable[int]], KernelState]]) -> Plan
+    settings = host.settings
+    generated = backend.generated()
+    present = generated.pop(device.name, None)
+    offset = desired.choose_offset(
+        device.name,
+        eni,
+        present.table - settings.table_base if present else None,
+        frozenset(other.table - settings.table_base for other in generated.values()),
+    )
+    state = desired.interface_state(
+        device.name, eni, settings.table_base + offset, settings.priority_base + offset
+    )
+    record = _record(host, backend, device.name)
+    if device.up:
+        families = sorted(set(state.families + record.families))
+        has = (kernel or host.kernel)(families)
+    else:
+        has = diff.NOTHING
+    live = any(
+        (item.address, item.device) == (state.primary, device.name) for item in has.addresses
+    )
+    steps = diff.changes(state, record, has)
+    return _make_plan(
+        host, device.name, eni, state, backend.files(state, eni), steps, live
+    )._replace(warning=backend.warning(device.name))
+
+
+def _make_plan(host, name, eni, state, files, steps, live):
+    # type: (Host, str, Optional[Eni], InterfaceState, Dict[str, Any], List[Any], bool) -> Plan
+    """Return a Plan with only the files that differ from what is there."""
+    before = dict((path, host.files.read(path)) for path in files)
+    changed = dict((path, text) for path, text in files.items() if text != before[path])
+    return Plan(name, eni, state, changed, before, steps, live, "", "")
+
+
+def _carry_out(host, plan):
+    # type: (Host, Plan) -> None
+    note = _note(plan.name)
+    if plan.files:
+        # Until the kernel is there, what the old text added is remembered beside what the new
+        # one adds: the next run takes it back if this one dies in between.
+        texts = [host.run_directory.read(note) or "", host.backend.configuration(plan.name).text]
+        host.run_directory.write(note, "".join(texts + [text or "" for text in plan.files.values()]))
+    host.files.put(plan.files)
+    if plan.live:
+        iproute.apply_changes(host.runner, plan.steps)
+    if plan.files:
+        host.run_directory.write(note, host.backend.configuration(plan.name).text)
+
+
+def _note(name):
+    # type: (str) -> str
+    return "added-" + name
+
+
+def _record(host, backend, name):
+    # type: (Host, Any, str) -> InterfaceState
+    """Return what was ever added for `name` and not taken back since."""
+    note = host.run_directory.read(_note(name)) or ""
+    state = backend.recorded(name, note + backend.configuration(name).text)  # type: InterfaceState
+    return state
+
+
+def _distribution(host, argv):
+    # type: (Host, List[str]) -> None
+    returncode = host.runner.run_visibly(argv)
+    if returncode != 0:
+        raise CommandError(argv, returncode, "")
