@@ -9,9 +9,9 @@ import os
 import sys
 import time
 
-from ec2net_legacy._typing import MYPY
+from ec2net_legacy._typing import TYPE_CHECKING
 
-if MYPY:
+if TYPE_CHECKING:
     from typing import Any, Callable, Optional, Tuple, Union
 
 # Python 2.7 has no monotonic clock; a wall clock step then costs at most one deadline.

@@ -9,10 +9,10 @@ import syslog
 
 from ec2net_legacy import __version__, event, settings
 from ec2net_legacy._compat import discard_standard_streams, text
-from ec2net_legacy._typing import MYPY
+from ec2net_legacy._typing import TYPE_CHECKING
 from ec2net_legacy.errors import Ec2netError, UsageError
 
-if MYPY:
+if TYPE_CHECKING:
     from typing import Callable, NoReturn
 
     from ec2net_legacy.workflow import Host, Plan
@@ -103,11 +103,18 @@ def _ec2net(arguments):
     from ec2net_legacy import report, workflow
 
     if arguments.command == "plan":
-        plans = workflow.plans(_host(), _name(arguments) if arguments.interface else None)
+        found, problem = workflow.survey(
+            _host(), _name(arguments) if arguments.interface else None
+        )
+        if problem is not None:
+            raise problem
+        plans = [plan for _, plan in found]
         _print(report.plans_json(plans) if arguments.json else report.plans_text(plans))
-    else:
-        found = workflow.survey(_host())
-        _print(report.status_json(found) if arguments.json else report.status_text(found))
+        return 0
+    found, problem = workflow.survey(_host())
+    _print(report.status_json(found) if arguments.json else report.status_text(found))
+    if problem is not None:
+        raise problem
     return 0
 
 

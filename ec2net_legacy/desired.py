@@ -4,11 +4,11 @@ from __future__ import absolute_import, print_function, unicode_literals
 import ipaddress
 import re
 
-from ec2net_legacy._typing import MYPY
+from ec2net_legacy._typing import TYPE_CHECKING
 from ec2net_legacy.errors import HostError
 from ec2net_legacy.model import Address, InterfaceState, Route, Rule
 
-if MYPY:
+if TYPE_CHECKING:
     from typing import Container, Optional, Tuple
 
     from ec2net_legacy.model import Eni

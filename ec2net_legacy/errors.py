@@ -5,9 +5,9 @@
 from __future__ import absolute_import, print_function, unicode_literals
 
 from ec2net_legacy._compat import quoted
-from ec2net_legacy._typing import MYPY
+from ec2net_legacy._typing import TYPE_CHECKING
 
-if MYPY:
+if TYPE_CHECKING:
     from typing import Sequence
 
 FAILED = 1

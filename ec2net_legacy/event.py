@@ -5,10 +5,10 @@ import re
 from collections import namedtuple
 
 from ec2net_legacy._compat import quoted, text
-from ec2net_legacy._typing import MYPY
+from ec2net_legacy._typing import TYPE_CHECKING
 from ec2net_legacy.errors import UsageError
 
-if MYPY:
+if TYPE_CHECKING:
     from typing import Mapping, Optional
 
 # The kernel takes almost anything up to 15 bytes (IFNAMSIZ). The name becomes part of a file

@@ -13,10 +13,10 @@ import time
 from contextlib import contextmanager
 
 from ec2net_legacy import _compat, metadata
-from ec2net_legacy._typing import MYPY
+from ec2net_legacy._typing import TYPE_CHECKING
 from ec2net_legacy.errors import HostError, MetadataInvalid, MetadataUnavailable
 
-if MYPY:
+if TYPE_CHECKING:
     from typing import Any, Callable, Dict, Iterator, List, Optional
 
     from ec2net_legacy.host.rundir import RunDirectory

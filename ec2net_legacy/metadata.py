@@ -8,11 +8,11 @@ from __future__ import absolute_import, print_function, unicode_literals
 import ipaddress
 import re
 
-from ec2net_legacy._typing import MYPY
+from ec2net_legacy._typing import TYPE_CHECKING
 from ec2net_legacy.errors import MetadataInvalid
 from ec2net_legacy.model import Eni
 
-if MYPY:
+if TYPE_CHECKING:
     from typing import Callable, Dict, FrozenSet, Iterable, List, Optional, Tuple, Union
 
     Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
@@ -151,7 +151,7 @@ def _lines(texts, key, expected, parse):
     parsed = []  # type: List[Network]
     for line in lines:
         try:
-            network = parse(line)
+            network = parse(_without_zone(line))
         except ValueError:
             raise MetadataInvalid(key, line, expected)
         if network not in parsed:
@@ -163,6 +163,14 @@ def _without_length(line):
     # type: (str) -> str
     """Return `line` unless it has a ``/``: an address is not a network, even of one address."""
     if "/" in line:
+        raise ValueError(line)
+    return line
+
+
+def _without_zone(line):
+    # type: (str) -> str
+    """Return `line` unless it has a ``%``: Python >= 3.9 takes fe80::1%any text for an address."""
+    if "%" in line:
         raise ValueError(line)
     return line
 

@@ -7,9 +7,9 @@ from __future__ import absolute_import, print_function, unicode_literals
 
 from collections import namedtuple
 
-from ec2net_legacy._typing import MYPY
+from ec2net_legacy._typing import TYPE_CHECKING
 
-if MYPY:
+if TYPE_CHECKING:
     from typing import Tuple
 
 

@@ -4,9 +4,9 @@ from __future__ import absolute_import, print_function, unicode_literals
 import json
 from collections import OrderedDict
 
-from ec2net_legacy._typing import MYPY
+from ec2net_legacy._typing import TYPE_CHECKING
 
-if MYPY:
+if TYPE_CHECKING:
     from typing import Any, Iterable, Iterator, List, Sequence, Tuple
 
     from ec2net_legacy.model import Device

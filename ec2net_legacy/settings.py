@@ -7,10 +7,10 @@ import re
 from collections import namedtuple
 
 from ec2net_legacy._compat import import_validate, quoted
-from ec2net_legacy._typing import MYPY
+from ec2net_legacy._typing import TYPE_CHECKING
 from ec2net_legacy.errors import SettingsError
 
-if MYPY:
+if TYPE_CHECKING:
     from typing import Any, List, Sequence, Tuple
 
 PATH = "/etc/ec2net/ec2net.conf"

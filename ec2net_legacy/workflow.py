@@ -7,7 +7,7 @@ import time
 from collections import namedtuple
 
 from ec2net_legacy import _compat, backends, desired
-from ec2net_legacy._typing import MYPY
+from ec2net_legacy._typing import TYPE_CHECKING
 from ec2net_legacy.errors import CommandError, Ec2netError, HostError, MetadataUnavailable
 from ec2net_legacy.host import sysfs
 from ec2net_legacy.host.command import Runner
@@ -15,7 +15,7 @@ from ec2net_legacy.host.files import Files
 from ec2net_legacy.host.rundir import RunDirectory
 from ec2net_legacy.kernel import diff, iproute
 
-if MYPY:
+if TYPE_CHECKING:
     from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
 
     from ec2net_legacy.imds import Imds
@@ -134,7 +134,7 @@ def up(host, name):
         if host.devices.device(name) is None or not host.backend.configuration(name).exists:
             raise
         _log.warning("%s: %s; brought up as configured before", name, error)
-        plan = _left_alone(name, "")
+        plan = _left_alone(name, "its configuration stays as it was")
         problem = error
     if not host.backend.configuration(name).exists:
         return plan
@@ -183,49 +183,48 @@ def scan(host):
     return plans, failures
 
 
-def plans(host, name=None):
-    # type: (Host, Optional[str]) -> List[Plan]
-    """Return what `add` would do, for `name` or for every device; changes nothing."""
-    return [plan for _, plan in survey(host, name)]
-
-
 def survey(host, name=None):
-    # type: (Host, Optional[str]) -> List[Tuple[Device, Plan]]
-    """Return each device (or just `name`) with the plan for it; reads metadata and kernel once."""
-    devices = _devices(host)
-    if name is not None:
-        devices = [_settled_device(host, name)]
-    backend = host.backend
-    local = []  # type: List[Tuple[Device, str]]
-    for device in devices:
-        reason = _reason_to_leave(host.settings, device, backend.configuration(device.name))
-        local.append((device, reason))
-    if not any(not reason for _, reason in local):
-        return [(device, _left_alone(device.name, reason)) for device, reason in local]
-    listed = frozenset(host.imds.macs())
-    primary = host.imds.primary_mac()
+    # type: (Host, Optional[str]) -> Tuple[List[Tuple[Device, Plan]], Optional[MetadataUnavailable]]
+    """Return each device (or just `name`) with the plan for it, and why metadata is missing, if so.
+
+    Reads metadata and kernel once for all and changes nothing. Without metadata the plans say only
+    what this host knows by itself.
+    """
+    devices = _devices(host) if name is None else [_settled_device(host, name)]
+    problem = None  # type: Optional[MetadataUnavailable]
+    listed, primary = frozenset(), ""  # type: frozenset[str], str
+    try:
+        listed, primary = frozenset(host.imds.macs()), host.imds.primary_mac()
+    except MetadataUnavailable as error:
+        problem = error
     kernel = _KernelOnce(host)
     found = []
-    for device, reason in local:
+    for device in devices:
+        configuration = host.backend.configuration(device.name)
+        local = _reason_to_leave(host.settings, device, configuration)
+        if problem is not None:
+            found.append((device, _left_alone(device.name, local or str(problem))))
+            continue
         eni = None
-        is_primary = device.mac == primary
-        if device.mac in listed:
-            eni = host.imds.eni(device.mac, is_primary)
-        reason = reason or _remote_reason(host.settings, device, listed, is_primary, eni)
+        if device.mac in listed and not device.kind:
+            eni = host.imds.eni(device.mac, device.mac == primary)
+        reason = _remote_reason(host.settings, device, listed, primary, eni)
+        if device.mac != primary:
+            reason = local or reason
         if reason or eni is None:
             plan = _left_alone(device.name, reason)._replace(eni=eni)
         else:
-            plan = _plan(host, backend, device, eni, kernel)
+            plan = _plan(host, host.backend, device, eni, kernel)
         found.append((device, plan))
-    return found
+    return found, problem
 
 
-def _remote_reason(settings, device, listed, is_primary, eni):
-    # type: (Settings, Device, Iterable[str], bool, Optional[Eni]) -> str
+def _remote_reason(settings, device, listed, primary, eni):
+    # type: (Settings, Device, Iterable[str], str, Optional[Eni]) -> str
     """Return why metadata makes this device none of ours, "" if it does not."""
     if device.mac not in listed:
         return "metadata does not list its MAC address"
-    if is_primary:
+    if device.mac == primary:
         return "it is the primary interface"
     if eni is None:
         return "metadata does not describe it completely yet"
@@ -299,8 +298,8 @@ def _ignored(settings, value):
 def _left_alone(name, reason, configuration=None):
     # type: (str, str, Optional[Any]) -> Plan
     """Return the plan to do nothing, with a warning where `configuration` was edited by hand."""
-    surprising = configuration is not None and configuration.keep and not configuration.opted_out
-    warning = "left alone: " + reason if surprising else ""
+    edited = configuration is not None and configuration.edited
+    warning = "left alone: " + reason if edited else ""
     return Plan(name, None, None, {}, {}, [], False, reason, warning)
 
 

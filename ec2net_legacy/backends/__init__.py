@@ -5,11 +5,11 @@ A backend computes: it reads configuration through the `Reader` it is given and 
 """
 from __future__ import absolute_import, print_function, unicode_literals
 
-from ec2net_legacy._typing import MYPY
+from ec2net_legacy._typing import TYPE_CHECKING
 from ec2net_legacy.backends import ifupdown
 from ec2net_legacy.errors import HostError
 
-if MYPY:
+if TYPE_CHECKING:
     from typing import Any
 
     from ec2net_legacy.backends.configuration import Reader

@@ -3,9 +3,9 @@ from __future__ import absolute_import, print_function, unicode_literals
 
 from collections import namedtuple
 
-from ec2net_legacy._typing import MYPY
+from ec2net_legacy._typing import TYPE_CHECKING
 
-if MYPY:
+if TYPE_CHECKING:
     from typing import List, Optional
 
 
@@ -28,11 +28,11 @@ class Reader(object):
         raise NotImplementedError
 
 
-Configuration = namedtuple("Configuration", ["exists", "text", "keep", "opted_out"])
+Configuration = namedtuple("Configuration", ["exists", "text", "keep", "edited"])
 """What the distribution has for an interface now.
 
 `exists`: whether there is a file where ours would be, generated or not. `text`: that of the
 generated one, "" where there is none. `keep`: why this configuration is the administrator's and
-stays as it is, "" where it is ours. `opted_out`: whether it says so itself, which is nobody's
-surprise.
+stays as it is, "" where it is ours. `edited`: whether that is because a file at the place of ours
+is not, or no longer, a generated one, which may be somebody's surprise.
 """

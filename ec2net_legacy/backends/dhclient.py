@@ -2,6 +2,8 @@
 
 A unicast renewal leaves by whatever main says, with two ENIs in one subnet by the wrong one. With
 the server identifier 255.255.255.255 dhclient broadcasts on the lease's own interface instead.
+Only in the acknowledgement (message type 5): superseded in the offer as well, dhclient asks for the
+lease in the name of server 255.255.255.255, and a strict server answers NAK (seen with dnsmasq).
 Debian's dhclient reads no file of an interface's own, so it has to go into the common one; what
 the administrator has there stays byte for byte.
 """
@@ -9,9 +11,9 @@ from __future__ import absolute_import, print_function, unicode_literals
 
 import re
 
-from ec2net_legacy._typing import MYPY
+from ec2net_legacy._typing import TYPE_CHECKING
 
-if MYPY:
+if TYPE_CHECKING:
     from typing import Callable
 
     Change = Callable[[str, str], str]
@@ -23,7 +25,9 @@ PATH = "/etc/dhcp/dhclient.conf"
 _PARAGRAPH = """
 # ec2net {name}: begin. Renew by broadcast, out of the interface that has the lease.
 interface "{name}" {{
-  supersede dhcp-server-identifier 255.255.255.255;
+  if option dhcp-message-type = 5 {{
+    supersede dhcp-server-identifier 255.255.255.255;
+  }}
 }}
 # ec2net {name}: end
 """

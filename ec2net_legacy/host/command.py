@@ -6,10 +6,10 @@ import os
 from collections import namedtuple
 
 from ec2net_legacy._compat import exit_status
-from ec2net_legacy._typing import MYPY
+from ec2net_legacy._typing import TYPE_CHECKING
 from ec2net_legacy.errors import HostError
 
-if MYPY:
+if TYPE_CHECKING:
     from typing import Dict, List, Sequence
 
 _log = logging.getLogger(__name__)

@@ -8,10 +8,10 @@ import os
 import stat
 
 from ec2net_legacy import _compat
-from ec2net_legacy._typing import MYPY
+from ec2net_legacy._typing import TYPE_CHECKING
 from ec2net_legacy.errors import HostError
 
-if MYPY:
+if TYPE_CHECKING:
     from typing import Dict, List, Optional
 
 _log = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ class Files(object):
                 self._commit(path, text)
         finally:
             for path in staged:
-                _unlink(_temporary(self._real(path)))
+                _discard(_temporary(self._real(path)))
         return changed
 
     def _refuse_links(self, paths):
@@ -146,6 +146,15 @@ def _unlink(path):
     except OSError as error:
         if error.errno != errno.ENOENT:
             raise
+
+
+def _discard(path):
+    # type: (str) -> None
+    try:
+        os.unlink(path)
+    except OSError:
+        # It took its file's place, or the disk became read-only: the next run overwrites it.
+        pass
 
 
 def _sync_directory(directory):

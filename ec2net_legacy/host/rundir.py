@@ -12,10 +12,10 @@ import stat
 import time
 
 from ec2net_legacy import _compat
-from ec2net_legacy._typing import MYPY
+from ec2net_legacy._typing import TYPE_CHECKING
 from ec2net_legacy.errors import HostError
 
-if MYPY:
+if TYPE_CHECKING:
     from typing import Callable, Optional
 
 _log = logging.getLogger(__name__)

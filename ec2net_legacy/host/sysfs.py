@@ -4,11 +4,11 @@ from __future__ import absolute_import, print_function, unicode_literals
 import errno
 import os
 
-from ec2net_legacy._typing import MYPY
+from ec2net_legacy._typing import TYPE_CHECKING
 from ec2net_legacy.errors import HostError
 from ec2net_legacy.model import Device
 
-if MYPY:
+if TYPE_CHECKING:
     from typing import List, Optional
 
 _CLASS = "/sys/class/net"

@@ -3,12 +3,12 @@ from __future__ import absolute_import, print_function, unicode_literals
 
 from collections import namedtuple
 
-from ec2net_legacy._typing import MYPY
+from ec2net_legacy._typing import TYPE_CHECKING
 from ec2net_legacy.kernel.parse import KernelState
 from ec2net_legacy.model import Address, Route, Rule
 
-if MYPY:
-    from typing import Iterable, List, Union
+if TYPE_CHECKING:
+    from typing import Iterable, List, Set, Tuple, Union
 
     from ec2net_legacy.model import InterfaceState
 
@@ -60,20 +60,22 @@ def changes(desired, record, present):
     used always has its rule, and a rule its table. Deletes go the other way.
     """
     # An address that is there with another prefix length works; a second one would not be used.
-    has = set((item.address, item.device) for item in present.addresses)
+    # Nor is an address that AWS assigns deleted because it is written down with another length.
+    has, wanted = _hosts(present.addresses), _hosts(desired.addresses)
+    wanted.add((desired.primary, desired.name))
     adds = _not_in(desired.routes, present.routes) + _not_in(desired.rules, present.rules)
     adds += [item for item in desired.addresses if (item.address, item.device) not in has]
     ours = owned(desired, record, present)
-    wanted = set((item.address, item.device) for item in desired.addresses)
-    wanted.add((desired.primary, desired.name))
-    deletes = [
-        item
-        for item in ours.addresses
-        if item in present.addresses and (item.address, item.device) not in wanted
-    ]  # type: List[Item]
+    keep = frozenset(item for item in ours.addresses if (item.address, item.device) in wanted)
+    deletes = _unwanted(ours.addresses, keep, present.addresses)
     deletes += _unwanted(ours.rules, desired.rules, present.rules)
     deletes += _unwanted(reversed(ours.routes), desired.routes, present.routes)
     return [Change(True, item) for item in adds] + [Change(False, item) for item in deletes]
+
+
+def _hosts(addresses):
+    # type: (Iterable[Address]) -> Set[Tuple[str, str]]
+    return set((item.address, item.device) for item in addresses)
 
 
 def _not_in(items, present):

@@ -3,11 +3,11 @@ from __future__ import absolute_import, print_function, unicode_literals
 
 import re
 
-from ec2net_legacy._typing import MYPY
+from ec2net_legacy._typing import TYPE_CHECKING
 from ec2net_legacy.errors import CommandError
 from ec2net_legacy.kernel import parse
 
-if MYPY:
+if TYPE_CHECKING:
     from typing import Callable, Dict, Iterable, List, Sequence
 
     from ec2net_legacy.host.command import Runner
@@ -23,7 +23,11 @@ _TABLE_NAMES = (
 _FAILED_LINE = re.compile(r"Command failed -:(\d+)")
 # Somebody else was faster; the kernel is where it should be.
 _HARMLESS = ("File exists", "No such process", "No such file or directory")
-_HARMLESS_DELETE = _HARMLESS + ("Cannot assign requested address", "Cannot find device")
+_HARMLESS_DELETE = _HARMLESS + (
+    "Cannot assign requested address",
+    "Address not found",
+    "Cannot find device",
+)
 
 
 def read(runner, names, families):

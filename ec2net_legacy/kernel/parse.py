@@ -4,10 +4,10 @@ from __future__ import absolute_import, print_function, unicode_literals
 import re
 from collections import namedtuple
 
-from ec2net_legacy._typing import MYPY
+from ec2net_legacy._typing import TYPE_CHECKING
 from ec2net_legacy.model import Address, Route, Rule
 
-if MYPY:
+if TYPE_CHECKING:
     from typing import Dict, List, Optional
 
 KernelState = namedtuple("KernelState", ["addresses", "routes", "rules"])

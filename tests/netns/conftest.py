@@ -1,0 +1,41 @@
+"""The installed commands in the lab. Without the privilege for it these tests are skipped, in CI failed."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests import lab as vpc
+
+REPOSITORY = Path(__file__).resolve().parent.parent.parent
+PYTHON = "/usr/bin/python3"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def lab_is_available():
+    """Say why the lab cannot run; in CI that is a failure."""
+    reason = vpc.available()
+    if reason:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("no lab: " + reason)
+
+
+@pytest.fixture
+def build():
+    """A function that builds a lab with the product installed; all are closed after the test."""
+    labs = []
+
+    def built(**options):
+        lab = vpc.Lab(**options)
+        labs.append(lab)
+        lab.host(["make", "-s", "-C", str(REPOSITORY), "install", "PYTHON=" + PYTHON])
+        return lab
+
+    yield built
+    for lab in labs:
+        lab.close()
+
+
+@pytest.fixture
+def lab(build):
+    """A lab with the product installed and nothing but the primary ENI attached."""
+    return build()

@@ -1,0 +1,166 @@
+"""Whatever fails: the right exit code, one clear line, and the last good state byte for byte."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.netns.driver import hotplug, read, status, unreachable, wait_until, write
+
+CONFIG = "/etc/network/interfaces.d/eth1.cfg"
+SETTINGS = "/etc/ec2net/ec2net.conf"
+QUICK = "[metadata]\ndeadline = 1\nread_timeout = 0.3\nconnect_timeout = 0.3\nattach_deadline = 1\n"
+
+
+@pytest.fixture
+def host(lab):
+    """A host with eth1 up, and settings that give up within a second."""
+    lab.attach("eth1", subnet="10.0.1.0/24", addresses=3)
+    lab.host(["mkdir", "-p", "/etc/ec2net"])
+    lab.host(["ec2ifup", "eth1"])
+    write(lab, SETTINGS, QUICK)
+    return lab
+
+
+def said(result):
+    """Return the one line on stderr."""
+    lines = result.stderr.splitlines()
+    assert len(lines) == 1, result.stderr
+    return lines[0]
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [
+        ({"status": 404}, 75),
+        ({"status": 401}, 75),
+        ({"status": 403}, 75),
+        ({"status": 500}, 75),
+        ({"status": 503}, 75),
+        ({"status": 503, "headers": {"Retry-After": "30"}}, 75),
+        ({"action": "hang"}, 75),
+        ({"action": "reset"}, 75),
+        ({"action": "slow"}, 75),
+        ({"action": "huge"}, 75),
+        ({"status": 200, "body": "<html><body>Sign in</body></html>"}, 1),
+        ({"status": 200, "body": "$(touch /tmp/owned)"}, 1),
+    ],
+    ids=lambda value: str(value) if isinstance(value, int) else " ".join(map(str, value.values())),
+)
+@pytest.mark.parametrize("key", ["mac$", "local-ipv4s", "macs/[^/]+/$"])
+def test_failing_metadata_changes_nothing(host, key, fault, code):
+    before = host.snapshot()
+    host.fault(key, **fault)
+    result = hotplug(host, "add", check=False)
+    # A listing that is something else lists none of the keys: not there yet, as far as one can see.
+    expected = 75 if key.endswith("/$") else code
+    assert result.returncode == expected, result.stderr
+    said(result)
+    assert host.snapshot() == before
+    assert unreachable(host, ["10.0.1.10", "10.0.1.11", "10.0.1.12"]) == []
+
+
+def test_a_fresh_eni_is_waited_for(lab):
+    eni = lab.attach("eth1", subnet="10.0.1.0/24", addresses=2,
+                     delays={"*": 0.5, "local-ipv4s": 1, "device-number": 1.5})
+    hotplug(lab, "add")
+    lab.host(["ifup", "eth1"])
+    assert unreachable(lab, eni.addresses) == []
+    assert status(lab)["eth1"]["device_number"] == 1
+
+
+def test_up_uses_the_last_good_config_when_metadata_is_down(host):
+    host.host(["ifdown", "eth1"])
+    host.fault(".*", status=503)
+    result = host.host(["ec2ifup", "eth1"])
+    assert "brought up as configured before" in result.stderr
+    host.clear_faults()
+    assert unreachable(host, ["10.0.1.10", "10.0.1.11", "10.0.1.12"]) == []
+
+
+@pytest.mark.parametrize("mount", ["ro", "size=0"], ids=["read-only", "full"])
+def test_an_etc_that_cannot_be_written(host, mount):
+    host.assign("eth1", "10.0.1.77")
+    before = host.snapshot()
+    if mount == "ro":
+        host.host(["mount", "--bind", "-o", "ro", "/etc/network", "/etc/network"])
+        host.host(["mount", "-o", "remount,bind,ro", "/etc/network"])
+    else:
+        # A disk of one page, full: the same files, and no room for more.
+        host.host(["sh", "-ec", "cp -a /etc/network /run/copy; mount -t tmpfs -o size=64k none"
+                   " /etc/network; cp -a /run/copy/. /etc/network; rm -r /run/copy;"
+                   " cat /dev/zero > /etc/network/ballast 2>/dev/null || true"])
+        before = host.snapshot()
+    result = hotplug(host, "add", check=False)
+    assert result.returncode == 1
+    assert CONFIG in said(result)
+    assert host.snapshot() == before
+
+
+def test_a_symbolic_link_is_not_followed(lab):
+    lab.attach("eth1", subnet="10.0.1.0/24", addresses=1)
+    lab.host(["ln", "-s", "/etc/victim", CONFIG])
+    result = hotplug(lab, "add", check=False)
+    assert result.returncode == 1
+    assert "symbolic link" in said(result)
+    assert read(lab, "/etc/victim") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "warns"),
+    [
+        ("auto eth1\niface eth1 inet static\n    address 10.0.1.10/24\n", True),
+        ("# EC2SYNC=no\nauto eth1\niface eth1 inet dhcp\n", False),
+    ],
+    ids=["edited by hand", "opted out"],
+)
+def test_an_administrators_config_is_kept(lab, text, warns):
+    lab.attach("eth1", subnet="10.0.1.0/24", addresses=1)
+    write(lab, CONFIG, text)
+    before = lab.snapshot()
+    for action in ("add", "remove"):
+        assert bool(hotplug(lab, action).stderr) == warns
+        assert lab.snapshot() == before
+    assert status(lab)["eth1"]["state"] == "unmanaged"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("backend = networkmanager\n", ":1: backend = networkmanager: expected one of auto,"),
+        ("# x\n[metadata]\nfoo = 1\n", ":3: unknown key 'foo'"),
+        ("[metadata]\ndeadline = soon\n", ":2: deadline = soon: expected a number from"),
+        ("what is this\n", ":1:"),
+    ],
+)
+def test_wrong_settings_name_file_line_and_what_is_allowed(host, text, expected):
+    write(host, SETTINGS, text)
+    before = host.snapshot()
+    result = hotplug(host, "add", check=False)
+    assert result.returncode == 1
+    assert SETTINGS + expected in said(result)
+    assert host.snapshot() == before
+
+
+def test_unknown_and_vlan_like_interfaces(lab):
+    result = hotplug(lab, "add", "eth9", check=False)
+    assert (result.returncode, "eth9" in said(result)) == (1, True)
+    lab.host(["ip", "link", "add", "br0", "type", "bridge"])
+    before = lab.snapshot()
+    lab.imds_clear_log()
+    assert hotplug(lab, "add", "br0").stderr == ""
+    assert hotplug(lab, "add", "eth0").stderr == ""
+    assert lab.snapshot() == before
+
+
+def test_an_interface_that_vanishes_while_metadata_is_read(lab):
+    lab.attach("eth1", subnet="10.0.1.0/24", addresses=1, delays={"local-ipv4s": 2})
+    before = lab.snapshot()
+    lab.imds_clear_log()
+    with ThreadPoolExecutor() as pool:
+        running = pool.submit(hotplug, lab, "add", check=False)
+        wait_until(lab.imds_requests)
+        lab.detach("eth1", keep_metadata=True)
+        result = running.result()
+    assert result.returncode == 1
+    assert "eth1 vanished" in said(result)
+    assert lab.snapshot()["files"] == before["files"]

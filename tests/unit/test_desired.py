@@ -1,0 +1,133 @@
+"""How a host should look is a function of the ENI, its name and its number."""
+from __future__ import absolute_import, print_function, unicode_literals
+
+import pytest
+
+from ec2net_legacy import desired, metadata
+from ec2net_legacy.errors import HostError
+from ec2net_legacy.model import Address, Route, Rule
+from tests.unit.fakes import SECOND, eni_texts, ipv6_texts
+
+
+def eni(number=1, changes=None):
+    return metadata.parse_eni(SECOND, eni_texts(number, changes))
+
+
+@pytest.mark.parametrize(
+    "name, card, device, expected",
+    [
+        ("eth1", "0", "1", 1),
+        ("eth1", "0", "7", 1),
+        ("eth10", "0", "3", 10),
+        ("eth0", "0", "2", 0),
+        ("ens6", "0", "1", 1),
+        ("ens6", "0", "14", 14),
+        ("ens6", "1", "0", 100),
+        ("enp0s6", "3", "2", 302),
+        ("eth1x", "0", "4", 4),
+        ("eth", "0", "4", 4),
+        ("veth1", "0", "4", 4),
+        ("eth1.5", "0", "4", 4),
+    ],
+)
+def test_the_number_follows_the_name_of_eth_n_and_else_the_attachment(
+    name, card, device, expected
+):
+    attached = eni(1, {"network-card": card, "device-number": device})
+    assert desired.number_offset(name, attached) == expected
+
+
+@pytest.mark.parametrize(
+    "name, present, taken, expected",
+    [
+        ("eth2", None, [], 2),
+        ("eth2", 2, [3], 2),
+        ("eth2", None, [2], 5000),
+        ("eth2", None, [2, 5000, 5001], 5002),
+        ("eth2", 5003, [2], 5003),
+        ("eth2", 5003, [2, 5003], 5000),
+        ("eth2", 5003, [], 2),
+        ("eth2", 7, [2], 5000),
+        ("eth9999", None, [], 9999),
+        ("ens6", None, [1], 5000),
+    ],
+)
+def test_a_number_that_another_has_is_replaced_by_a_spare_one_that_is_kept(
+    name, present, taken, expected
+):
+    assert desired.choose_offset(name, eni(), present, frozenset(taken)) == expected
+
+
+def test_when_no_number_is_free_the_interface_is_named():
+    with pytest.raises(HostError) as caught:
+        desired.choose_offset("eth2", eni(), None, range(10000))
+    assert "eth2" in "{0}".format(caught.value)
+
+
+def test_one_address_makes_a_table_with_a_way_out_and_one_rule():
+    state = desired.interface_state("eth1", eni(), 10001, 10001)
+    assert (state.name, state.table, state.primary) == ("eth1", 10001, "10.0.1.10")
+    assert state.addresses == ()
+    assert state.routes == (
+        Route("10.0.1.0/24", "", "eth1", 10001, 4),
+        Route("default", "10.0.1.1", "eth1", 10001, 4),
+    )
+    assert state.rules == (Rule("10.0.1.10", 10001, 10001),)
+
+
+def test_further_addresses_are_host_addresses_and_every_source_has_a_rule():
+    many = eni(1, {"local-ipv4s": "10.0.1.10\n10.0.1.30\n10.0.1.20", "ipv4-prefix": "10.0.1.64/28"})
+    state = desired.interface_state("eth1", many, 10001, 10001)
+    assert state.addresses == (Address("10.0.1.30", 32, "eth1"), Address("10.0.1.20", 32, "eth1"))
+    assert [rule.source for rule in state.rules] == [
+        "10.0.1.10",
+        "10.0.1.30",
+        "10.0.1.20",
+        "10.0.1.64/28",
+    ]
+
+
+def test_table_and_priority_are_what_they_are_said_to_be():
+    state = desired.interface_state("eth1", eni(), 20001, 301)
+    assert set(rule[1:] for rule in state.rules) == {(20001, 301)}
+    assert set(route.table for route in state.routes) == {20001}
+
+
+@pytest.mark.parametrize(
+    "subnet, router",
+    [("10.0.1.0/24", "10.0.1.1"), ("10.0.1.16/28", "10.0.1.17"), ("10.0.0.0/16", "10.0.0.1")],
+)
+def test_the_router_is_the_subnets_base_plus_one(subnet, router):
+    inside = eni(1, {"subnet-ipv4-cidr-block": subnet, "local-ipv4s": "10.0.1.20"})
+    state = desired.interface_state("eth1", inside, 10001, 10001)
+    assert [route.gateway for route in state.routes if route.destination == "default"] == [router]
+
+
+def test_with_ipv6_only_there_is_no_default_route_that_metadata_does_not_know():
+    texts = ipv6_texts(
+        1,
+        {
+            "ipv6s": "2600:1f18:0:1::10\n2600:1f18:0:1::11",
+            "ipv6-prefix": "2600:1f18:0:1:ab::/80",
+        },
+    )
+    state = desired.interface_state("eth1", metadata.parse_eni(SECOND, texts), 10001, 10001)
+    assert state.primary == "2600:1f18:0:1::10"
+    assert state.addresses == (Address("2600:1f18:0:1::11", 128, "eth1"),)
+    assert state.routes == (Route("2600:1f18:0:1::/64", "", "eth1", 10001, 6),)
+    assert [rule.source for rule in state.rules] == [
+        "2600:1f18:0:1::10",
+        "2600:1f18:0:1::11",
+        "2600:1f18:0:1:ab::/80",
+    ]
+    assert state.families == (6,)
+
+
+def test_a_state_is_divided_by_family():
+    four = desired.interface_state("eth1", eni(), 10001, 10001)
+    six = metadata.parse_eni(SECOND, ipv6_texts(1))
+    mixed = four._replace(rules=four.rules + desired.interface_state("eth1", six, 1, 1).rules)
+    assert mixed.families == (4, 6)
+    assert mixed.of_family(4) == four
+    assert [rule.source for rule in mixed.of_family(6).rules] == ["2600:1f18:0:1::10"]
+    assert mixed.of_family(6).routes == ()

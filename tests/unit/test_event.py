@@ -1,0 +1,96 @@
+"""What the environment and the arguments of an event come to."""
+from __future__ import absolute_import, print_function, unicode_literals
+
+import pytest
+
+from ec2net_legacy import event
+from ec2net_legacy.errors import UsageError
+
+HOSTILE_NAMES = [
+    "",
+    ".",
+    "..",
+    ".eth1",
+    "-eth1",
+    "../eth1",
+    "eth1/../../x",
+    "eth 1",
+    "eth1\n",
+    "eth1;id",
+    "$(id)",
+    "`id`",
+    "eth1*",
+    "eth1:0",
+    "eth1'",
+    "sixteen_letters_",
+    "\u0665th1",
+    "eth\u0661",
+    "eth1\x00",
+]
+
+
+@pytest.mark.parametrize(
+    "name", ["eth0", "eth1", "ens5", "enp0s31f6", "wlan0.100", "br-1a2b", "_x", "fifteen_letters"]
+)
+def test_a_plain_name_is_taken_as_it_is(name):
+    assert event.interface_name(name) == name
+
+
+@pytest.mark.parametrize("name", HOSTILE_NAMES, ids=repr)
+def test_a_name_that_is_not_plain_is_refused_and_shown_on_one_line(name):
+    with pytest.raises(UsageError) as caught:
+        event.interface_name(name, "INTERFACE")
+    message = "{0}".format(caught.value)
+    assert message.startswith("INTERFACE is ")
+    assert "\n" not in message
+
+
+def test_a_long_name_is_shown_only_in_part():
+    with pytest.raises(UsageError) as caught:
+        event.interface_name("e" * 5000)
+    assert len("{0}".format(caught.value)) < 200
+
+
+def test_a_name_in_bytes_is_text_afterwards():
+    assert event.interface_name(b"eth1") == "eth1"
+
+
+@pytest.mark.parametrize(
+    "argument, environ, expected",
+    [
+        ("add", {"INTERFACE": "eth1"}, ("add", "eth1")),
+        ("remove", {"INTERFACE": "eth1"}, ("remove", "eth1")),
+        (None, {"INTERFACE": "eth1", "ACTION": "add"}, ("add", "eth1")),
+        (None, {"INTERFACE": "eth1", "ACTION": "remove"}, ("remove", "eth1")),
+        ("add", {"INTERFACE": "eth1", "ACTION": "remove"}, ("add", "eth1")),
+        ("remove", {"INTERFACE": "eth1", "ACTION": "add"}, ("remove", "eth1")),
+        ("add", {"INTERFACE": "eth1", "ACTION": "nonsense"}, ("add", "eth1")),
+        (b"add", {"INTERFACE": b"eth1"}, ("add", "eth1")),
+        (None, {"INTERFACE": "eth1", "ACTION": "change"}, ("ignore", "eth1")),
+        (None, {"INTERFACE": "eth1", "ACTION": "move"}, ("ignore", "eth1")),
+        (None, {"INTERFACE": "eth1", "ACTION": "online"}, ("ignore", "eth1")),
+        (None, {"INTERFACE": "eth1", "ACTION": "bind"}, ("ignore", "eth1")),
+    ],
+)
+def test_an_event_is_an_action_and_an_interface(argument, environ, expected):
+    assert event.hotplug_event(argument, environ) == expected
+
+
+@pytest.mark.parametrize(
+    "argument, environ, said",
+    [
+        (None, {"INTERFACE": "eth1"}, "no action"),
+        (None, {"INTERFACE": "eth1", "ACTION": ""}, "no action"),
+        ("", {"INTERFACE": "eth1", "ACTION": "add"}, "no action"),
+        ("change", {"INTERFACE": "eth1"}, "add or remove"),
+        ("ADD", {"INTERFACE": "eth1"}, "add or remove"),
+        (None, {"INTERFACE": "eth1", "ACTION": "detach"}, "add or remove"),
+        ("add", {}, "INTERFACE is not set"),
+        ("add", {"INTERFACE": ""}, "INTERFACE is not set"),
+        ("add", {"INTERFACE": "../x"}, "INTERFACE is '../x'"),
+    ],
+)
+def test_an_event_that_lacks_something_says_what_was_expected(argument, environ, said):
+    with pytest.raises(UsageError) as caught:
+        event.hotplug_event(argument, environ)
+    assert said in "{0}".format(caught.value)

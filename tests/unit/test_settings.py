@@ -1,0 +1,139 @@
+"""ec2net.conf: what it may say, and what an administrator reads who got it wrong."""
+from __future__ import absolute_import, print_function, unicode_literals
+
+import io
+
+import pytest
+
+from ec2net_legacy import settings
+from ec2net_legacy.errors import SettingsError
+
+
+def refusal(text):
+    """Return what is said about a file with `text`."""
+    with pytest.raises(SettingsError) as caught:
+        settings.parse(text.splitlines(), "/x.conf")
+    message = "{0}".format(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def test_an_empty_file_says_the_same_as_no_file():
+    assert settings.parse([], "/x.conf") == settings.DEFAULTS
+    assert settings.parse(["# nothing", "", "[metadata]"], "/x.conf") == settings.DEFAULTS
+
+
+def test_a_missing_file_means_the_defaults(tmpdir):
+    assert settings.load(str(tmpdir.join("none.conf"))) == settings.DEFAULTS
+    tmpdir.join("file").write("")
+    assert settings.load(str(tmpdir.join("file", "none.conf"))) == settings.DEFAULTS
+
+
+def test_everything_can_be_set():
+    found = settings.parse(
+        """
+        backend = ifupdown
+        ignore = eth7, 02:00:00:00:00:09, eni-0a1b2c, veth*
+        table_base = 20000
+        priority_base = 500
+        run_directory = /run/elsewhere
+        [metadata]
+        endpoints = http://127.0.0.1:8080/latest/, https://[::1]/x
+        connect_timeout = 0.5
+        read_timeout = 3
+        deadline = 20
+        attach_deadline = 0
+        token_ttl = 60
+        """.splitlines(),
+        "/x.conf",
+    )
+    assert found == settings.Settings(
+        backend="ifupdown",
+        ignore=("eth7", "02:00:00:00:00:09", "eni-0a1b2c", "veth*"),
+        table_base=20000,
+        priority_base=500,
+        run_directory="/run/elsewhere",
+        metadata=settings.MetadataSettings(
+            endpoints=("http://127.0.0.1:8080/latest", "https://[::1]/x"),
+            connect_timeout=0.5,
+            read_timeout=3.0,
+            deadline=20.0,
+            attach_deadline=0.0,
+            token_ttl=60,
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    "line, expected",
+    [("ignore =", ()), ("ignore = eth7", ("eth7",)), ("ignore = eth7,", ("eth7",))],
+)
+def test_a_list_of_none_or_one_is_a_list(line, expected):
+    assert settings.parse([line], "/x.conf").ignore == expected
+
+
+def test_a_file_is_read_as_utf8(tmpdir):
+    path = tmpdir.join("x.conf")
+    path.write_binary("# Gr\u00fc\u00dfe\ntable_base = 11000\n".encode("utf-8"))
+    assert settings.load(str(path)).table_base == 11000
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ("tabel_base = 1", ["/x.conf:1:", "unknown key 'tabel_base'", "table_base", "backend"]),
+        ("\n# c\nfoo = 1", ["/x.conf:3:", "'foo'"]),
+        ("[metadata]\n\ntable_base = 11000", ["/x.conf:3:", "'table_base'", "endpoints"]),
+        ("[meta]\nendpoints = http://x/", ["/x.conf:1:", "unknown section 'meta'", "metadata"]),
+        ("[metadata]\n[[deep]]\na = 1", ["/x.conf:2:", "'deep'"]),
+        ("backend = netplan", ["/x.conf:1:", "netplan", "auto, ifupdown, ifcfg"]),
+        ("\ntable_base = much", ["/x.conf:2:", "much", "whole number from 1000 to 4294957295"]),
+        ("table_base = 253", ["/x.conf:1:", "253", "from 1000 to"]),
+        ("table_base = 4294967295", ["/x.conf:1:", "to 4294957295"]),
+        ("priority_base = 32766", ["/x.conf:1:", "from 1 to 22766"]),
+        ("table_base = 1, 2", ["/x.conf:1:", "whole number"]),
+        ("run_directory = run", ["/x.conf:1:", "run_directory = run", "absolute path"]),
+        ("[metadata]\nendpoints = ftp://x/", ["/x.conf:2:", "ftp://x/", "http://169.254.169.254"]),
+        ("[metadata]\nendpoints =", ["/x.conf:2:", "http://169.254.169.254"]),
+        ("[metadata]\ndeadline = -1", ["/x.conf:2:", "-1", "a number from 0.1 to 600"]),
+        ("[metadata]\nread_timeout = 2s", ["/x.conf:2:", "2s", "a number from 0.1 to 60"]),
+        ("[metadata]\ntoken_ttl = 1.5", ["/x.conf:2:", "1.5", "whole number from 60 to 21600"]),
+        ("metadata = x", ["/x.conf", "metadata", "section"]),
+        ("[table_base]\nx = 1", ["/x.conf", "table_base"]),
+        ("a line", ["/x.conf:1:", "'a line'", "KEY = VALUE"]),
+        ("backend = auto\n[metadata\n", ["/x.conf:2:", "'[metadata'"]),
+        ("backend = auto\nbackend = auto", ["/x.conf:2:", "backend"]),
+        ("[metadata]\nendpoints = 'x", ["/x.conf:2:"]),
+    ],
+    ids=lambda value: repr(value).lstrip("u") if not isinstance(value, list) else "said",
+)
+def test_a_mistake_is_shown_with_its_line_and_what_may_stand_there(text, said):
+    message = refusal(text)
+    for words in said:
+        assert words in message
+
+
+def test_interpolation_is_not_done():
+    assert settings.parse(["ignore = %(backend)s"], "/x.conf").ignore == ("%(backend)s",)
+
+
+def test_a_file_that_is_not_text_is_refused(tmpdir):
+    path = tmpdir.join("x.conf")
+    path.write_binary(b"backend = \xff\xfe\n")
+    with pytest.raises(SettingsError) as caught:
+        settings.load(str(path))
+    assert "x.conf" in "{0}".format(caught.value)
+
+
+def test_a_file_that_cannot_be_read_is_refused_not_skipped(tmpdir):
+    with pytest.raises(SettingsError) as caught:
+        settings.load(str(tmpdir))
+    assert str(tmpdir) in "{0}".format(caught.value)
+
+
+def test_the_shipped_specification_is_ascii():
+    with io.open(settings.__file__.replace(".pyc", ".py"), "rb"):
+        pass
+    path = settings.__file__.rsplit(".", 1)[0] + ".spec"
+    with io.open(path, encoding="ascii") as stream:
+        assert stream.read()
