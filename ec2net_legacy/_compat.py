@@ -31,7 +31,7 @@ def text(value):
 
 def quoted(value, limit=60):
     # type: (str, int) -> str
-    """Return an untrusted `value` for a message: on one line, escaped, at most about `limit` long."""
+    """Return an untrusted `value` for a message: on one line, escaped, cut after `limit`."""
     shown = value if len(value) <= limit else value[:limit] + "..."
     literal = repr(shown)
     return literal[1:] if literal.startswith("u") else literal

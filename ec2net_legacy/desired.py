@@ -30,7 +30,8 @@ def number_offset(name, eni):
     by_name = re.match(r"eth([0-9]{1,4})\Z", name)
     if by_name:
         return int(by_name.group(1))
-    return 100 * eni.network_card + eni.device_number
+    card, device = eni.network_card, eni.device_number  # type: int, int
+    return 100 * card + device
 
 
 def choose_offset(name, eni, present, taken):

@@ -8,6 +8,7 @@ from __future__ import absolute_import, print_function, unicode_literals
 import json
 import logging
 import random
+import re
 import signal
 import time
 from contextlib import contextmanager
@@ -84,7 +85,7 @@ class Imds(object):
 
     def eni(self, mac, is_primary=False):
         # type: (str, bool) -> Optional[Eni]
-        """Return the ENI as it is now; None while it is not listed or some of its keys are missing."""
+        """Return the ENI as it is now; None while it is not listed or lacks some of its keys."""
         return self._read_eni(mac, is_primary, True)
 
     def wait_for_eni(self, mac):
@@ -204,7 +205,7 @@ class Imds(object):
             kept = json.loads(note)
             left = float(kept["expires"]) - self._wall_clock()
             token = _plausible_token(kept["token"])
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, AttributeError):
             return ""
         # A clock that was set back must not make an old token look young.
         return token if _TOKEN_MARGIN < left <= self._settings.token_ttl else ""
@@ -295,7 +296,8 @@ class _Response(object):
         self.status = status
         self.body = body
         # The other form, a date, is not used by the service.
-        self.retry_after = float(retry_after) if retry_after.isdigit() else 0.0
+        seconds = re.match(r"[0-9]{1,5}\Z", retry_after)
+        self.retry_after = float(seconds.group()) if seconds else 0.0
 
 
 def _read_body(answer):

@@ -93,7 +93,7 @@ class InterfaceState(
         # type: () -> Tuple[int, ...]
         """The families that anything of this state belongs to."""
         items = self.addresses + self.routes + self.rules
-        return tuple(sorted(set(item.family for item in items)))
+        return tuple(sorted({item.family for item in items}))
 
 
 class Eni(

@@ -34,9 +34,11 @@ def summary(plan, verb):
     # type: (Plan, str) -> str
     """Return one line for the log about what `verb` ("add", "remove") came to."""
     if plan.left_alone:
-        return "left alone: " + plan.left_alone
-    done = sorted("{0} {1}".format("wrote" if plan.files[path] is not None else "removed", path)
-                  for path in plan.files)
+        return "left alone: {0}".format(plan.left_alone)
+    done = [
+        "{0} {1}".format("wrote" if plan.files[path] is not None else "removed", path)
+        for path in sorted(plan.files)
+    ]
     if plan.live and plan.steps:
         done.append(_count(len(plan.steps), "kernel change"))
     if verb == "add":
@@ -72,14 +74,10 @@ def _plan_lines(plan):
         else:
             yield "kernel, when ifup brings {0} up:".format(plan.name)
         for step in plan.steps:
-            yield "{0} ip {1}".format("+" if step.add else "-", _ip_line(step))
+            family = "-6 " if step.family == 6 else ""
+            yield "{0} ip {1}{2}".format("+" if step.add else "-", family, step.line)
     elif plan.live and not plan.files:
         yield "  in step: nothing to change"
-
-
-def _ip_line(step):
-    # type: (Any) -> str
-    return ("-6 " if step.family == 6 else "") + step.line
 
 
 def _file_diff(path, before, after):

@@ -72,82 +72,105 @@ def load(path=PATH):
 
 def parse(lines, path=PATH):
     # type: (List[str], str) -> Settings
-    """Return the settings that `lines` say; SettingsError names `path`, line and what may stand there."""
+    """Return the settings that `lines` say.
+
+    SettingsError names `path`, line and what may stand there.
+    """
     # Half as dear as the rest of a run without requests, hence not before there is a file.
     import configobj
 
+    with open(_SPEC) as stream:
+        spec = configobj.ConfigObj(stream, interpolation=False, list_values=False, _inspec=True)
+    source = _Source(path, lines)
     try:
-        with open(_SPEC) as stream:
-            spec = configobj.ConfigObj(stream, interpolation=False, list_values=False, _inspec=True)
-        config = configobj.ConfigObj(
-            list(lines), configspec=spec, interpolation=False, raise_errors=True
-        )
+        plain = configobj.ConfigObj(list(lines), interpolation=False, raise_errors=True)
     except configobj.ConfigObjError as error:
+        problem = quoted((error.line or "").strip())
         raise SettingsError(
             "{0}:{1}: {2}: expected KEY = VALUE, [SECTION] or a comment".format(
-                path, error.line_number, quoted((error.line or "").strip())
+                path, error.line_number, problem
             )
         )
-    validator = import_validate().Validator()
-    results = config.validate(validator, preserve_errors=True)
-    _refuse_unknown(config, spec, lines, path)
-    for sections, key, result in configobj.flatten_errors(config, results):
-        _refuse(config, spec, sections, key, result, lines, path)
+    # Before validate(), which takes for granted that a section is one.
+    _refuse_structure(plain, spec, (), source)
+    config = configobj.ConfigObj(list(lines), configspec=spec, interpolation=False)
+    results = config.validate(import_validate().Validator(), preserve_errors=True)
+    for sections, key, _ in configobj.flatten_errors(config, results):
+        values, checks = config, spec
+        for section in sections:
+            values, checks = values[section], checks[section]
+        problem = "{0} = {1}".format(key, values[key])
+        raise source.error(sections, key, problem, _expectation(checks[key]))
     settings = _settings(config)
-    _check(settings, lines, path)
+    _check(settings, source)
     return settings
+
+
+class _Source(object):
+    """The file as it was read, to say where in it something stands."""
+
+    def __init__(self, path, lines):
+        # type: (str, Sequence[str]) -> None
+        self._path = path
+        self._lines = lines
+
+    def error(self, sections, key, problem, expected):
+        # type: (Sequence[str], str, str, str) -> SettingsError
+        """Return the error about `key` in `sections`."""
+        line = self._line_of(sections, key)
+        said = "{0}:{1}: {2}: expected {3}".format(self._path, line, problem, expected)
+        return SettingsError(said)
+
+    def _line_of(self, sections, key):
+        # type: (Sequence[str], str) -> int
+        """Return the number of the line that sets `key`; configobj does not keep it."""
+        section = ()  # type: Tuple[str, ...]
+        for number, line in enumerate(self._lines, 1):
+            header = re.match(r"\s*\[+\s*([^\[\]]+?)\s*\]", line)
+            if header:
+                section = (header.group(1).strip("\"'"),)
+                if (key,) == section:
+                    return number
+            found = re.match(r"\s*[\"']?([^=\"'#]+?)[\"']?\s*=", line)
+            if found and found.group(1) == key and section == tuple(sections):
+                return number
+        return 1
 
 
 def _settings(config):
     # type: (Any) -> Settings
     metadata = dict(config["metadata"])
     metadata["endpoints"] = tuple(url.rstrip("/") for url in metadata["endpoints"])
-    top = dict((key, config[key]) for key in Settings._fields)
-    top["ignore"] = tuple(top["ignore"])
+    top = {key: config[key] for key in Settings._fields}
+    # "ignore =" is a list of one empty text to configobj.
+    top["ignore"] = tuple(pattern for pattern in top["ignore"] if pattern)
     top["metadata"] = MetadataSettings(**metadata)
     return Settings(**top)
 
 
-def _refuse_unknown(config, spec, lines, path):
-    # type: (Any, Any, Sequence[str], str) -> None
-    for section, allowed in (((), spec), (("metadata",), spec["metadata"])):
-        present = config["metadata"] if section else config
-        for key in present:
-            if key not in allowed:
-                raise SettingsError(
-                    "{0}:{1}: unknown {2} {3}: expected one of {4}".format(
-                        path,
-                        _line_of(lines, section, key),
-                        "section" if isinstance(present[key], dict) else "key",
-                        quoted(key),
-                        ", ".join(sorted(allowed)),
-                    )
-                )
-
-
-def _refuse(config, spec, sections, key, result, lines, path):
-    # type: (Any, Any, Sequence[str], str, Any, Sequence[str], str) -> None
-    if key is None:
-        raise SettingsError(
-            "{0}: {1} is a value: expected a section [{1}]".format(path, sections[-1])
-        )
-    values, checks = config, spec
-    for section in sections:
-        values, checks = values[section], checks[section]
-    raise SettingsError(
-        "{0}:{1}: {2} = {3}: expected {4}".format(
-            path, _line_of(lines, sections, key), key, values[key], _expectation(checks[key])
-        )
-    )
+def _refuse_structure(present, allowed, sections, source):
+    # type: (Any, Any, Tuple[str, ...], _Source) -> None
+    """Refuse keys and sections that there are not, and the one where the other is expected."""
+    for key in present:
+        is_section = isinstance(present[key], dict)
+        noun = "section" if is_section else "key"
+        if key not in allowed:
+            problem = "unknown {0} {1}".format(noun, quoted(key))
+            raise source.error(sections, key, problem, "one of " + ", ".join(sorted(allowed)))
+        if is_section != isinstance(allowed[key], dict):
+            expected = "{0} = VALUE" if is_section else "a section [{0}]"
+            raise source.error(
+                sections, key, "{0} is a {1}".format(key, noun), expected.format(key)
+            )
+        if is_section:
+            _refuse_structure(present[key], allowed[key], (key,) + sections, source)
 
 
 def _expectation(check):
     # type: (str) -> str
     """Return a check of settings.spec in words."""
     kind, arguments = re.match(r"(\w+)\((.*)\)\Z", check).groups()  # type: ignore[union-attr]
-    values = [
-        value.strip().strip("'") for value in arguments.split(",") if "default=" not in value
-    ]
+    values = [v.strip().strip("'") for v in arguments.split(",") if "default=" not in v]
     if kind == "option":
         return "one of " + ", ".join(values)
     if kind in ("integer", "float"):
@@ -156,35 +179,15 @@ def _expectation(check):
     return "text" if kind == "string" else "a list"
 
 
-def _check(settings, lines, path):
-    # type: (Settings, Sequence[str], str) -> None
+def _check(settings, source):
+    # type: (Settings, _Source) -> None
     """Refuse what a configspec cannot express."""
-    problems = [
-        ((), "run_directory", settings.run_directory, "an absolute path")
-        for _ in (0,)
-        if not settings.run_directory.startswith("/")
-    ]  # type: List[Tuple[Sequence[str], str, str, str]]
+    directory = settings.run_directory
+    if not directory.startswith("/"):
+        problem = "run_directory = {0}".format(directory)
+        raise source.error((), "run_directory", problem, "an absolute path")
     for url in settings.metadata.endpoints or ("",):
         if not re.match(r"https?://[^\s/]+(/\S*)?\Z", url):
-            problems.append(
-                (("metadata",), "endpoints", url, "URLs such as http://169.254.169.254/latest")
-            )
-    for section, key, value, expected in problems:
-        line = _line_of(lines, section, key)
-        raise SettingsError("{0}:{1}: {2} = {3}: expected {4}".format(path, line, key, value, expected))
-
-
-def _line_of(lines, sections, key):
-    # type: (Sequence[str], Sequence[str], str) -> int
-    """Return the number of the line that sets `key`; configobj does not keep it."""
-    section = ()  # type: Tuple[str, ...]
-    for number, line in enumerate(lines, 1):
-        header = re.match(r"\s*\[\s*([^\[\]]+?)\s*\]", line)
-        if header:
-            section = (header.group(1).strip("\"'"),)
-            if (key,) == section:
-                return number
-        found = re.match(r"\s*[\"']?([^=\"'#]+?)[\"']?\s*=", line)
-        if found and found.group(1) == key and section == tuple(sections):
-            return number
-    return 1
+            problem = "endpoints = {0}".format(url)
+            expected = "URLs such as http://169.254.169.254/latest"
+            raise source.error(("metadata",), "endpoints", problem, expected)

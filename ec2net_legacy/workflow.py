@@ -112,11 +112,11 @@ def remove(host, name):
             return _left_alone(name, configuration.keep, configuration)
         record = _record(host, backend, name)
         nothing = record._replace(addresses=(), routes=(), rules=())
-        files = backend.files_without(name)
+        files, before = _changed_files(host, backend.files_without(name))
         steps = []  # type: List[diff.Change]
         if record.families:
             steps = diff.changes(nothing, record, host.kernel(record.families))
-        plan = _make_plan(host, name, None, nothing, files, steps, True)
+        plan = _left_alone(name, "")._replace(files=files, before=before, steps=steps, live=True)
         # The kernel first: the file says what is still to be taken back if this is interrupted.
         iproute.apply_changes(host.runner, plan.steps)
         host.files.put(plan.files)
@@ -297,7 +297,7 @@ def _ignored(settings, value):
 
 def _left_alone(name, reason, configuration=None):
     # type: (str, str, Optional[Any]) -> Plan
-    """Return the plan to do nothing, with a warning where `configuration` was edited by hand."""
+    """Return the plan that does nothing, with a warning where `configuration` is edited by hand."""
     edited = configuration is not None and configuration.edited
     warning = "left alone: " + reason if edited else ""
     return Plan(name, None, None, {}, {}, [], False, reason, warning)
@@ -327,17 +327,25 @@ def _plan(host, backend, device, eni, kernel=None):
         (item.address, item.device) == (state.primary, device.name) for item in has.addresses
     )
     steps = diff.changes(state, record, has)
-    return _make_plan(
-        host, device.name, eni, state, backend.files(state, eni), steps, live
-    )._replace(warning=backend.warning(device.name))
+    files, before = _changed_files(host, backend.files(state, eni))
+    return Plan(
+        name=device.name,
+        eni=eni,
+        state=state,
+        files=files,
+        before=before,
+        steps=steps,
+        live=live,
+        left_alone="",
+        warning=backend.warning(device.name),
+    )
 
 
-def _make_plan(host, name, eni, state, files, steps, live):
-    # type: (Host, str, Optional[Eni], InterfaceState, Dict[str, Any], List[Any], bool) -> Plan
-    """Return a Plan with only the files that differ from what is there."""
-    before = dict((path, host.files.read(path)) for path in files)
-    changed = dict((path, text) for path, text in files.items() if text != before[path])
-    return Plan(name, eni, state, changed, before, steps, live, "", "")
+def _changed_files(host, files):
+    # type: (Host, Dict[str, Optional[str]]) -> Tuple[Dict[str, Any], Dict[str, Any]]
+    """Return those of `files` that differ from what is there, and what is there now."""
+    before = {path: host.files.read(path) for path in files}
+    return {path: text for path, text in files.items() if text != before[path]}, before
 
 
 def _carry_out(host, plan):
@@ -347,7 +355,8 @@ def _carry_out(host, plan):
         # Until the kernel is there, what the old text added is remembered beside what the new
         # one adds: the next run takes it back if this one dies in between.
         texts = [host.run_directory.read(note) or "", host.backend.configuration(plan.name).text]
-        host.run_directory.write(note, "".join(texts + [text or "" for text in plan.files.values()]))
+        texts += [text or "" for text in plan.files.values()]
+        host.run_directory.write(note, "".join(texts))
     host.files.put(plan.files)
     if plan.live:
         iproute.apply_changes(host.runner, plan.steps)

@@ -51,7 +51,7 @@ def measure(rounds, cases):
     A case is [name, argv, argv of what puts things back, or null].
     """
     spent = {name: [] for name, _, _ in cases}
-    for name, argv, after in cases:
+    for _, argv, after in cases:
         spend(argv)  # not counted: fills the page cache and the token cache
         if after:
             spend(after)
@@ -110,17 +110,17 @@ def rows(rounds):
             # The product finds its token in its cache, so the floor is given one, too.
             token = lab.host([PYTHON, "-c", TOKEN, URL + "api/token"]).stdout
             floor = ["floor", [PYTHON, "-sE", "-c", FLOOR, URL + "meta-data/mac", token], None]
-            yield row(lab, size, "first `add`", rounds, floor, ADD, REMOVE)
+            yield (size, "first `add`") + row(lab, rounds, floor, ADD, REMOVE)
             lab.host(["ec2ifup", "eth1"])
-            yield row(lab, size, "`add`, nothing to change", rounds, floor, ADD)
+            yield (size, "`add`, nothing to change") + row(lab, rounds, floor, ADD)
             lab.host(["ec2ifdown", "eth1"])
             if size == SIZES[0]:
-                yield row(lab, size, "`remove`, nothing there", rounds, floor, REMOVE)
-                yield row(lab, size, "`--help`", rounds, floor, ["ec2net-hotplug", "--help"])
+                yield (size, "`remove`, nothing there") + row(lab, rounds, floor, REMOVE)
+                yield (size, "`--help`") + row(lab, rounds, floor, ["ec2net-hotplug", "--help"])
 
 
-def row(lab, size, situation, rounds, floor, argv, undo=None):
-    """Measure `argv` beside the floor, `undo` after each time, and return its row."""
+def row(lab, rounds, floor, argv, undo=None):
+    """Measure `argv` beside the floor, `undo` after each time; return the figures of its row."""
     spent = in_host(lab, rounds, [floor, ["it", argv, undo]])
     counts = requests_of(lab, argv)
     if undo:
@@ -133,7 +133,7 @@ def row(lab, size, situation, rounds, floor, argv, undo=None):
     ratio = statistics.median(
         mine[0] / base[0] for mine, base in zip(spent["it"], spent["floor"])
     )
-    return (size, situation, floor_wall, wall, ratio, floor_cpu, cpu, started) + counts
+    return (floor_wall, wall, ratio, floor_cpu, cpu, started) + counts
 
 
 HEADER = ("addresses", "situation", "floor ms", "wall ms", "ratio", "floor CPU ms", "CPU ms",

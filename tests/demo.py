@@ -16,15 +16,16 @@ CONFIG = "/etc/network/interfaces.d/eth1.cfg"
 PLAIN_DHCP = "auto eth1\niface eth1 inet dhcp\n    metric 10001\n"
 
 PICTURE = """
-                         +-------------------- VPC router --------------------+
-  outside client         |  drops what leaves an ENI with a source address    |
-  198.51.100.10 ---------|  that is not the ENI's, as AWS does                |
-                         +---+-----------------------------+------------------+
-                             | eth0  10.0.0.10             | eth1  10.0.1.10
-                             | (primary)                   |       10.0.1.11
-                         +---+-----------------------------+-  --  10.0.1.12 -+
-                         |  the EC2 host: Debian, ifupdown                    |
-                         +----------------------------------------------------+
+                    +--------------------- VPC router ---------------------+
+  outside client    |  drops every packet that leaves an ENI with a source |
+  198.51.100.10 ----|  address that is not that ENI's, as AWS does         |
+                    +-----+------------------------------+-----------------+
+                          |                              |
+                          | eth0 (primary)               | eth1, attached later
+                          | 10.0.0.10                    | 10.0.1.10 .11 .12
+                    +-----+------------------------------+-----------------+
+                    |           the EC2 host: Debian with ifupdown         |
+                    +------------------------------------------------------+
 """
 
 
@@ -95,7 +96,7 @@ def tell(lab):
     story.say("One command asks the metadata service and writes the distribution's own file:")
     print()
     story.run("ec2net-hotplug", "add", env={"INTERFACE": "eth1", "ACTION": "add"})
-    story.run("fold", "-s", "-w", "76", CONFIG)
+    story.run("cat", CONFIG)
     story.say("""ifup brings the interface up from that file. It needs neither ec2net nor the
         metadata service any more, now or after a reboot:""")
     print()

@@ -6,10 +6,12 @@ from collections import namedtuple
 from ec2net_legacy._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from typing import List, Optional
+    from typing import List, Optional, Protocol
+else:
+    Protocol = object
 
 
-class Reader(object):
+class Reader(Protocol):
     """How a backend looks at files; `host.files.Files` is the real one."""
 
     def exists(self, path):

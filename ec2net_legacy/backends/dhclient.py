@@ -45,7 +45,6 @@ def with_broadcast_renewal(text, interface):
 def without_broadcast_renewal(text, interface):
     # type: (str, str) -> str
     """Return the configuration `text` without the paragraph of `interface`."""
-    name = re.escape(interface)
-    return re.sub(
-        r"\n# ec2net {0}: begin\b.*\n(?:.*\n)*?# ec2net {0}: end\n".format(name), "", text
-    )
+    # From a begin to its own end: one whose end somebody deleted takes nothing else along.
+    paragraph = r"\n# ec2net {0}: begin\b.*\n(?:(?!# ec2net ).*\n)*?# ec2net {0}: end\n"
+    return re.sub(paragraph.format(re.escape(interface)), "", text)

@@ -134,7 +134,7 @@ def _write(path, text, mode):
         stream.write(text.encode(_ENCODING))
         stream.flush()
         # The umask of udev's and dhclient's children is not ours to rely on.
-        os.fchmod(stream.fileno(), mode)
+        os.chmod(path, mode)
         # Without it a crash after the rename can leave an empty file for the next boot.
         os.fsync(stream.fileno())
 

@@ -8,7 +8,7 @@ from ec2net_legacy.kernel.parse import KernelState
 from ec2net_legacy.model import Address, Route, Rule
 
 if TYPE_CHECKING:
-    from typing import Iterable, List, Set, Tuple, Union
+    from typing import Dict, Iterable, List, Set, Tuple, Union
 
     from ec2net_legacy.model import InterfaceState
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 NOTHING = KernelState(frozenset(), frozenset(), frozenset())
 """A kernel that has nothing of an interface, as while its device is down."""
 
-_OBJECT = {Address: "addr", Route: "route", Rule: "rule"}
+_OBJECT = {Address: "addr", Route: "route", Rule: "rule"}  # type: Dict[type, str]
 
 
 class Change(namedtuple("Change", ["add", "item"])):
@@ -47,7 +47,7 @@ def owned(state, record, present):
     `record` is what was once written down for it. A rule is also ours when its priority and table
     are the ones that `state` reserves.
     """
-    ours = set((rule.priority, rule.table) for rule in state.rules + record.rules)
+    ours = {(rule.priority, rule.table) for rule in state.rules + record.rules}
     reserved = tuple(rule for rule in present.rules if (rule.priority, rule.table) in ours)
     return record._replace(rules=record.rules + reserved)
 
@@ -75,7 +75,7 @@ def changes(desired, record, present):
 
 def _hosts(addresses):
     # type: (Iterable[Address]) -> Set[Tuple[str, str]]
-    return set((item.address, item.device) for item in addresses)
+    return {(item.address, item.device) for item in addresses}
 
 
 def _not_in(items, present):

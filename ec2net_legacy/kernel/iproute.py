@@ -8,7 +8,7 @@ from ec2net_legacy.errors import CommandError
 from ec2net_legacy.kernel import parse
 
 if TYPE_CHECKING:
-    from typing import Callable, Dict, Iterable, List, Sequence
+    from typing import Callable, Dict, Iterable, List, Optional, Sequence
 
     from ec2net_legacy.host.command import Runner
     from ec2net_legacy.kernel.diff import Change
@@ -45,7 +45,7 @@ def read(runner, names, families):
 
 
 def table_names(read_file, glob):
-    # type: (Callable[[str], str], Callable[[str], List[str]]) -> Dict[str, int]
+    # type: (Callable[[str], Optional[str]], Callable[[str], List[str]]) -> Dict[str, int]
     """Return the table names that `ip` prints instead of numbers on this host."""
     names = {}  # type: Dict[str, int]
     for pattern in _TABLE_NAMES:
@@ -56,7 +56,10 @@ def table_names(read_file, glob):
 
 def apply_changes(runner, steps):
     # type: (Runner, Sequence[Change]) -> None
-    """Carry out `steps`, one process a family; each is tried once, then CommandError tells which failed."""
+    """Carry out `steps`, one process a family.
+
+    Each is tried once; CommandError then tells which failed.
+    """
     failures = []  # type: List[str]
     for family in (4, 6):
         mine = [step for step in steps if step.family == family]

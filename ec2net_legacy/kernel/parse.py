@@ -91,7 +91,7 @@ def _route(line, names):
 
 def _values(words):
     # type: (List[str]) -> Dict[str, str]
-    """Return the keyword-value pairs of a route; a flag such as onlink merely shifts nothing here."""
+    """Return the keywords of a route that are of interest here, with their values."""
     pairs = {}
     for keyword in ("via", "dev", "table"):
         if keyword in words[:-1]:

@@ -1,4 +1,4 @@
-"""The installed commands in the lab. Without the privilege for it these tests are skipped, in CI failed."""
+"""The installed commands in the lab; where that cannot run they are skipped, in CI failed."""
 
 import os
 from pathlib import Path

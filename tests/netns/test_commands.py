@@ -45,8 +45,8 @@ def test_an_add_starts_the_same_few_processes_at_any_size(lab, count):
     lab.attach("eth1", subnet="10.0.1.0/24", addresses=count)
     lab.host(["ec2ifup", "eth1"])
     lab.assign("eth1", "10.0.1.200")
-    trace = ["strace", "-f", "-qq", "-o", "/run/trace", "-e", "trace=execve", "ec2net-hotplug", "add"]
-    lab.host(trace, env={"INTERFACE": "eth1"})
+    strace = ["strace", "-f", "-qq", "-o", "/run/trace", "-e", "trace=execve"]
+    lab.host(strace + ["ec2net-hotplug", "add"], env={"INTERFACE": "eth1"})
     trace = lab.host(["cat", "/run/trace"]).stdout
     started = [line for line in trace.splitlines() if line.endswith("= 0")]
     # The interpreter, `ip` to look and `ip` to change.

@@ -161,7 +161,8 @@ class FakeRunner(object):
     """Records commands. Reading `ip -o` gives `kernel` {family: text}; a batch gives `answer`."""
 
     def __init__(self, kernel=None):
-        self.kernel = dict({4: COMMON_RULES, 6: COMMON_RULES}, **(kernel or {}))
+        self.kernel = {4: COMMON_RULES, 6: COMMON_RULES}
+        self.kernel.update(kernel or {})
         self.answer = Result(0, "", "")
         self.statuses = {}
         self.ran = []

@@ -36,9 +36,8 @@ class Service(object):
         self.clock = clock or FakeClock()
         self.session = FakeSession(answers, accepted)
         self.notes = RunDirectory(str(directory.join("run")))
-        chosen = settings.DEFAULTS.metadata._replace(
-            endpoints=("http://169.254.169.254/latest",), **(changes or {})
-        )
+        only_ipv4 = {"endpoints": ("http://169.254.169.254/latest",)}
+        chosen = settings.DEFAULTS.metadata._replace(**dict(only_ipv4, **(changes or {})))
         self.imds = imds.Imds(
             chosen,
             self.notes,
@@ -140,13 +139,6 @@ def test_a_fresh_token_that_is_refused_makes_the_service_unavailable(service):
         one.imds.primary_mac()
     assert "401" in "{0}".format(caught.value)
     assert one.session.count("PUT") == 1
-
-
-def test_a_token_that_ends_during_a_long_run_is_replaced(service):
-    one = service(dict(one_eni(), **{"api/token": ["TOKEN", "NEW"]}))
-    one.imds.primary_mac()
-    one.session.accepted = ["NEW"]
-    assert one.imds.macs() == [SECOND]
 
 
 @pytest.mark.parametrize("status", [403, 404, 405])

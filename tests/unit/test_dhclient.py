@@ -1,0 +1,88 @@
+"""What the administrator has in dhclient.conf stays byte for byte."""
+from __future__ import absolute_import, print_function, unicode_literals
+
+import pytest
+
+from ec2net_legacy.backends.dhclient import (
+    with_broadcast_renewal,
+    without_broadcast_renewal,
+)
+
+ADMINS = [
+    "",
+    "\n",
+    "timeout 300;\n",
+    "timeout 300;",
+    "timeout 300;\n\n\n",
+    "# a comment without an end",
+    'interface "eth1" {\n  send host-name "x";\n}\n',
+    "# ec2net is nice\n# ec2net eth1: end\n",
+    "option r\xe9seau \xff\x80;\n",
+    "dos;\r\nlines;\r\n",
+]
+
+
+@pytest.mark.parametrize("text", ADMINS, ids=repr)
+def test_adding_and_taking_away_gives_the_same_text_back(text):
+    added = with_broadcast_renewal(text, "eth1")
+    assert added.startswith(text)
+    assert "eth1" in added[len(text) :]
+    assert without_broadcast_renewal(added, "eth1") == text
+
+
+@pytest.mark.parametrize("text", ADMINS, ids=repr)
+def test_adding_again_changes_nothing(text):
+    added = with_broadcast_renewal(text, "eth1")
+    assert with_broadcast_renewal(added, "eth1") == added
+
+
+@pytest.mark.parametrize("text", ADMINS, ids=repr)
+def test_taking_away_what_is_not_there_changes_nothing(text):
+    assert without_broadcast_renewal(text, "eth1") == text
+
+
+@pytest.mark.parametrize("text", ADMINS, ids=repr)
+@pytest.mark.parametrize("first, second", [("eth1", "eth2"), ("eth1", "eth10"), ("eth10", "eth1")])
+def test_two_interfaces_come_and_go_in_any_order(text, first, second):
+    one = with_broadcast_renewal(text, first)
+    both = with_broadcast_renewal(one, second)
+    assert without_broadcast_renewal(both, second) == one
+    assert without_broadcast_renewal(both, first) == with_broadcast_renewal(text, second)
+    assert without_broadcast_renewal(without_broadcast_renewal(both, first), second) == text
+
+
+def test_text_of_the_administrator_after_it_stays():
+    added = with_broadcast_renewal("timeout 300;\n", "eth1") + "retry 60;\n"
+    assert without_broadcast_renewal(added, "eth1") == "timeout 300;\nretry 60;\n"
+
+
+def test_a_paragraph_of_an_earlier_version_is_replaced_not_doubled():
+    added = with_broadcast_renewal("timeout 300;\n", "eth1")
+    other = added.replace("255.255.255.255", "255.255.255.254")
+    assert other != added
+    assert with_broadcast_renewal(other, "eth1") == added
+
+
+def test_a_name_with_a_dot_is_that_name_only():
+    added = with_broadcast_renewal("", "eth1.5")
+    assert without_broadcast_renewal(added, "eth1x5") == added
+    assert without_broadcast_renewal(added, "eth1.5") == ""
+
+
+def test_an_unclosed_paragraph_takes_nothing_of_others_along():
+    broken = with_broadcast_renewal("", "eth1").replace("# ec2net eth1: end\n", "")
+    text = with_broadcast_renewal(broken, "eth2") + "retry 60;\n"
+    for left in (
+        without_broadcast_renewal(text, "eth1"),
+        without_broadcast_renewal(with_broadcast_renewal(text, "eth1"), "eth1"),
+    ):
+        assert "# ec2net eth2: begin" in left
+        assert "# ec2net eth2: end" in left
+        assert "retry 60;\n" in left
+
+
+def test_braces_are_balanced():
+    added = with_broadcast_renewal("", "eth1")
+    assert added.count("{") == added.count("}") > 0
+    assert 'interface "eth1" {' in added
+    assert "supersede dhcp-server-identifier 255.255.255.255;" in added

@@ -1,0 +1,191 @@
+"""The steps from what the kernel has to what it should have touch nothing of others."""
+from __future__ import absolute_import, print_function, unicode_literals
+
+import random
+
+import pytest
+
+from ec2net_legacy import desired, metadata
+from ec2net_legacy.kernel import diff
+from ec2net_legacy.kernel.parse import KernelState
+from ec2net_legacy.model import Address, InterfaceState, Route, Rule
+from tests.unit.fakes import SECOND, eni_texts
+
+FOREIGN_ADDRESS = Address("10.0.1.99", 32, "eth1")
+FOREIGN_ROUTE = Route("10.99.0.0/16", "10.0.1.7", "eth1", 10001, 4)
+FOREIGN_RULE = Rule("10.99.0.0/16", 10001, 500)
+FOREIGN_TABLE = Rule("10.0.1.11", 300, 10001)
+NOBODY = InterfaceState("eth1", 0, "", (), (), ())
+
+
+def state(addresses="10.0.1.10", prefixes=None, table=10001):
+    texts = {"local-ipv4s": addresses.replace(" ", "\n")}
+    if prefixes:
+        texts["ipv4-prefix"] = prefixes.replace(" ", "\n")
+    eni = metadata.parse_eni(SECOND, eni_texts(1, texts))
+    return desired.interface_state("eth1", eni, table, table)
+
+
+def kernel_of(*states):
+    """Return a kernel that has all that `states` say, and their primary addresses."""
+    addresses, routes, rules = set(), set(), set()
+    for one in states:
+        addresses.update(one.addresses)
+        if one.primary:
+            addresses.add(Address(one.primary, 24, one.name))
+        routes.update(one.routes)
+        rules.update(one.rules)
+    return KernelState(addresses, routes, rules)
+
+
+def after(kernel, steps):
+    """Return the kernel after `steps`; each must be possible."""
+    sets = dict((kind, set(items)) for kind, items in zip((Address, Route, Rule), kernel))
+    for step in steps:
+        items = sets[type(step.item)]
+        assert (step.item in items) != step.add, "impossible: {0}".format(step.line)
+        if step.add:
+            items.add(step.item)
+        else:
+            items.remove(step.item)
+    return KernelState(sets[Address], sets[Route], sets[Rule])
+
+
+def lines(steps):
+    return [step.line for step in steps]
+
+
+def test_into_an_empty_kernel_routes_come_before_rules_before_addresses():
+    steps = diff.changes(state("10.0.1.10 10.0.1.11"), NOBODY, diff.NOTHING)
+    assert lines(steps) == [
+        "route add 10.0.1.0/24 dev eth1 table 10001",
+        "route add default via 10.0.1.1 dev eth1 table 10001",
+        "rule add pref 10001 from 10.0.1.10 lookup 10001",
+        "rule add pref 10001 from 10.0.1.11 lookup 10001",
+        "addr add 10.0.1.11/32 dev eth1",
+    ]
+
+
+def test_taking_away_goes_the_other_way():
+    wanted = state("10.0.1.10 10.0.1.11")
+    nothing = NOBODY._replace(table=10001)
+    assert lines(diff.changes(nothing, wanted, kernel_of(wanted))) == [
+        "addr del 10.0.1.11/32 dev eth1",
+        "rule del pref 10001 from 10.0.1.10 lookup 10001",
+        "rule del pref 10001 from 10.0.1.11 lookup 10001",
+        "route del default via 10.0.1.1 dev eth1 table 10001",
+        "route del 10.0.1.0/24 dev eth1 table 10001",
+    ]
+
+
+def test_everything_is_added_before_anything_is_deleted():
+    before, wanted = state("10.0.1.10 10.0.1.11"), state("10.0.1.10 10.0.1.12")
+    steps = diff.changes(wanted, before, kernel_of(before))
+    assert lines(steps) == [
+        "rule add pref 10001 from 10.0.1.12 lookup 10001",
+        "addr add 10.0.1.12/32 dev eth1",
+        "addr del 10.0.1.11/32 dev eth1",
+        "rule del pref 10001 from 10.0.1.11 lookup 10001",
+    ]
+
+
+def test_what_is_there_is_not_added_again():
+    wanted = state("10.0.1.10 10.0.1.11", "10.0.1.64/28")
+    assert diff.changes(wanted, NOBODY, kernel_of(wanted)) == []
+    assert diff.changes(wanted, wanted, kernel_of(wanted)) == []
+
+
+def test_an_address_that_is_there_with_another_length_is_there():
+    wanted = state("10.0.1.10 10.0.1.11")
+    present = kernel_of(wanted._replace(addresses=(Address("10.0.1.11", 24, "eth1"),)))
+    assert diff.changes(wanted, NOBODY, present) == []
+
+
+def test_an_address_on_another_device_is_not_there():
+    wanted = state("10.0.1.10 10.0.1.11")
+    present = kernel_of(wanted._replace(addresses=(Address("10.0.1.11", 32, "eth2"),)))
+    assert lines(diff.changes(wanted, NOBODY, present)) == ["addr add 10.0.1.11/32 dev eth1"]
+
+
+def test_an_address_that_became_the_primary_one_is_not_deleted():
+    before, wanted = state("10.0.1.10 10.0.1.11"), state("10.0.1.11")
+    steps = diff.changes(wanted, before, kernel_of(before))
+    assert "addr del 10.0.1.11/32 dev eth1" not in lines(steps)
+    assert "rule del pref 10001 from 10.0.1.10 lookup 10001" in lines(steps)
+
+
+@pytest.mark.parametrize("recorded", [False, True])
+def test_what_others_put_there_stays(recorded):
+    wanted = state()
+    record = state("10.0.1.10 10.0.1.12") if recorded else NOBODY
+    present = kernel_of(wanted, record)
+    present.addresses.add(FOREIGN_ADDRESS)
+    present.routes.add(FOREIGN_ROUTE)
+    present.rules.update([FOREIGN_RULE, FOREIGN_TABLE])
+    left = after(present, diff.changes(wanted, record, present))
+    assert FOREIGN_ADDRESS in left.addresses
+    assert FOREIGN_ROUTE in left.routes
+    assert left.rules >= {FOREIGN_RULE, FOREIGN_TABLE}
+
+
+def test_a_leaked_rule_of_the_reserved_table_and_priority_goes():
+    leaked = Rule("10.0.1.77", 10001, 10001)
+    wanted = state()
+    present = kernel_of(wanted)
+    present.rules.add(leaked)
+    assert lines(diff.changes(wanted, NOBODY, present)) == [
+        "rule del pref 10001 from 10.0.1.77 lookup 10001"
+    ]
+
+
+def test_what_was_recorded_but_is_gone_is_not_deleted_again():
+    before = state("10.0.1.10 10.0.1.11")
+    steps = diff.changes(NOBODY, before, diff.NOTHING)
+    assert steps == []
+
+
+def test_a_new_table_number_moves_everything():
+    before, wanted = state(), state(table=15000)
+    present = kernel_of(before)
+    assert after(present, diff.changes(wanted, before, present)) == kernel_of(wanted)
+
+
+def random_state(chance):
+    hosts = chance.sample(range(10, 40), chance.randint(1, 6))
+    prefixes = ["10.0.1.{0}/28".format(16 * n) for n in chance.sample(range(4, 15), 2)]
+    return state(
+        " ".join("10.0.1.{0}".format(host) for host in hosts),
+        " ".join(prefixes[: chance.randint(0, 2)]),
+        chance.choice([10001, 15000]),
+    )
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_from_any_state_one_step_leads_to_any_other_and_a_second_does_nothing(seed):
+    chance = random.Random(seed)
+    for _ in range(50):
+        one_step_leads_there(chance)
+
+
+def one_step_leads_there(chance):
+    before, wanted = random_state(chance), random_state(chance)
+    present = kernel_of(before)
+    present.addresses.add(Address(wanted.primary, 24, "eth1"))
+    for items in present:
+        # Somebody took a part of it away.
+        for item in sorted(items):
+            if chance.random() < 0.2 and getattr(item, "address", "") != wanted.primary:
+                items.remove(item)
+    present.addresses.add(FOREIGN_ADDRESS)
+    present.routes.add(FOREIGN_ROUTE)
+    present.rules.update([FOREIGN_RULE, FOREIGN_TABLE])
+    left = after(present, diff.changes(wanted, before, present))
+    assert left.rules == set(wanted.rules) | {FOREIGN_RULE, FOREIGN_TABLE}
+    assert left.routes == set(wanted.routes) | {FOREIGN_ROUTE}
+    has = set(item.address for item in left.addresses)
+    assert has >= set(item.address for item in wanted.addresses) | {"10.0.1.99"}
+    gone = set(item.address for item in before.addresses) - set(
+        [item.address for item in wanted.addresses] + [wanted.primary, before.primary]
+    )
+    assert not has & gone
+    assert diff.changes(wanted, before, left) == []

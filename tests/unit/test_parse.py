@@ -1,0 +1,191 @@
+"""What `ip -o` prints, of the oldest and the newest release, as values."""
+from __future__ import absolute_import, print_function, unicode_literals
+
+import pytest
+
+from ec2net_legacy.kernel import parse
+from ec2net_legacy.model import Address, Route, Rule
+
+NAMES = {"dmz": 300, "main": 254, "local": 255, "default": 253}
+
+
+def parsed(text):
+    return parse.kernel_state(text, NAMES)
+
+
+@pytest.mark.parametrize(
+    "line, expected",
+    [
+        (
+            "2: eth1    inet 10.0.1.10/24 brd 10.0.1.255 scope global eth1\\       valid_lft forever"
+            " preferred_lft forever",
+            Address("10.0.1.10", 24, "eth1"),
+        ),
+        (
+            "13: eth1    inet 10.0.1.11/32 scope global eth1\\       valid_lft forever",
+            Address("10.0.1.11", 32, "eth1"),
+        ),
+        (
+            "3: eth1    inet 10.0.1.12/24 brd 10.0.1.255 scope global secondary dynamic eth1:1",
+            Address("10.0.1.12", 24, "eth1"),
+        ),
+        (
+            "3: eth1    inet6 2600:1f18:0:1::10/128 scope global dynamic noprefixroute \\  valid",
+            Address("2600:1f18:0:1::10", 128, "eth1"),
+        ),
+        (
+            "3: eth1    inet6 fe80::1/64 scope link \\       valid_lft forever",
+            Address("fe80::1", 64, "eth1"),
+        ),
+        (
+            "4: tun0    inet 10.8.0.1 peer 10.8.0.2/32 scope global tun0\\       valid_lft forever",
+            Address("10.8.0.1", 32, "tun0"),
+        ),
+        (
+            "5: veth0@if4    inet 10.9.0.1/24 scope global veth0\\       valid_lft forever",
+            Address("10.9.0.1", 24, "veth0"),
+        ),
+        (
+            "6: eth1.5@eth1    inet 10.9.0.1/24 scope global eth1.5\\       valid_lft forever",
+            Address("10.9.0.1", 24, "eth1.5"),
+        ),
+    ],
+    ids=lambda value: value[:30] if not isinstance(value, tuple) else "value",
+)
+def test_an_address(line, expected):
+    state = parsed(line + "\n")
+    assert state.addresses == {expected}
+    assert not state.routes and not state.rules
+
+
+@pytest.mark.parametrize(
+    "line, expected",
+    [
+        ("10001:\tfrom 10.0.1.10 lookup 10001 ", Rule("10.0.1.10", 10001, 10001)),
+        ("10001:\tfrom 10.0.1.10 lookup 10001", Rule("10.0.1.10", 10001, 10001)),
+        ("10001:\tfrom 10.0.1.64/28 lookup 10001 ", Rule("10.0.1.64/28", 10001, 10001)),
+        ("77:\tfrom 2600:1f18:0:1::10 lookup 10001 ", Rule("2600:1f18:0:1::10", 10001, 77)),
+        ("77:\tfrom 10.0.1.10 lookup dmz ", Rule("10.0.1.10", 300, 77)),
+        ("77:\tfrom 10.0.1.10 lookup 10001 proto static", Rule("10.0.1.10", 10001, 77)),
+        ("0:\tfrom all lookup local ", Rule("all", 255, 0)),
+    ],
+)
+def test_a_rule(line, expected):
+    state = parsed(line + "\n")
+    assert state.rules == {expected}
+    assert not state.routes and not state.addresses
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "10001:\tfrom 10.0.1.10 fwmark 0x1 lookup 10001 ",
+        "10001:\tfrom 10.0.1.10 fwmark 0x1/0xff lookup 10001 ",
+        "10001:\tfrom 10.0.1.10 iif eth1 lookup 10001 ",
+        "10001:\tfrom 10.0.1.10 to 10.2.0.0/16 lookup 10001 ",
+        "10001:\tnot from 10.0.1.10 lookup 10001 ",
+        "10001:\tfrom 10.0.1.10 lookup 10001 suppress_prefixlength 0 ",
+        "10001:\tfrom 10.0.1.10 unreachable",
+        "10001:\tfrom 10.0.1.10 lookup unknown ",
+        "10001:\tfrom all lookup [l3mdev-table]",
+    ],
+)
+def test_a_rule_with_a_further_condition_is_nobodys_business(line):
+    state = parsed(line + "\n")
+    assert not state.rules and not state.routes and not state.addresses
+
+
+@pytest.mark.parametrize(
+    "line, expected",
+    [
+        (
+            "default via 10.0.1.1 dev eth1 table 10001 ",
+            Route("default", "10.0.1.1", "eth1", 10001, 4),
+        ),
+        (
+            "10.0.1.0/24 dev eth1 table 10001 scope link ",
+            Route("10.0.1.0/24", "", "eth1", 10001, 4),
+        ),
+        (
+            "10.0.1.0/24 dev eth1 table dmz proto kernel scope link src 10.0.1.10 ",
+            Route("10.0.1.0/24", "", "eth1", 300, 4),
+        ),
+        (
+            "2600:1f18:0:1::/64 dev eth1 table 10001 metric 1024 pref medium",
+            Route("2600:1f18:0:1::/64", "", "eth1", 10001, 6),
+        ),
+        (
+            "default via fe80::1 dev eth1 table 10001 metric 1024 pref medium",
+            Route("default", "fe80::1", "eth1", 10001, 6),
+        ),
+        (
+            "default via 10.0.1.1 dev eth1 table 10001 onlink ",
+            Route("default", "10.0.1.1", "eth1", 10001, 4),
+        ),
+        (
+            "default proto static via 10.0.1.1 dev eth1 table 10001 metric 5",
+            Route("default", "10.0.1.1", "eth1", 10001, 4),
+        ),
+        ("10.5.0.7 dev eth1 table 10001", Route("10.5.0.7", "", "eth1", 10001, 4)),
+    ],
+    ids=lambda value: value[:30] if not isinstance(value, tuple) else "value",
+)
+def test_a_route(line, expected):
+    assert parsed(line + "\n").routes == {expected}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "default via 10.0.0.1 dev eth0 ",
+        "10.0.1.0/24 dev eth1 proto kernel scope link src 10.0.1.10 ",
+        "default via 10.0.0.1 dev eth0 table main",
+        "broadcast 10.0.1.0 dev eth1 table local proto kernel scope link src 10.0.1.10 ",
+        "local 10.0.1.10 dev eth1 table local proto kernel scope host src 10.0.1.10 ",
+        "local 10.0.1.10 dev eth1 table 10001",
+        "anycast fe80:: dev eth1 table local proto kernel metric 0 pref medium",
+        "multicast ff00::/8 dev eth1 table local proto kernel metric 256 pref medium",
+        "ff00::/8 dev eth1 table local metric 256 pref medium",
+        "default table 10001 proto static \\\tnexthop via 10.0.1.1 dev eth1 weight 1",
+        "unreachable default table 10001 metric 4278198272 error -101",
+        "blackhole 10.9.0.0/16 table 10001 ",
+        "default via 10.0.1.1 dev eth1 table unknown ",
+        "Error: ipv4: FIB table does not exist.",
+        "",
+        "   ",
+    ],
+    ids=lambda line: line[:40] or "empty",
+)
+def test_what_is_not_a_plain_route_of_a_further_table_is_left_out(line):
+    state = parsed(line + "\n")
+    assert not state.routes and not state.rules and not state.addresses
+
+
+def test_what_is_read_is_what_was_written():
+    rule = Rule("10.0.1.64/28", 10001, 77)
+    assert parsed("77:\t" + rule.arguments.split(" ", 2)[2] + "\n").rules == {rule}
+    for route in (
+        Route("10.0.1.0/24", "", "eth1", 10001, 4),
+        Route("default", "10.0.1.1", "eth1", 10001, 4),
+    ):
+        assert parsed(route.arguments + "\n").routes == {route}
+
+
+def test_a_whole_output_is_divided_into_its_parts():
+    state = parsed(
+        "1: lo    inet 127.0.0.1/8 scope host lo\\       valid_lft forever\n"
+        "2: eth0    inet 10.0.0.10/24 brd 10.0.0.255 scope global eth0\\       valid_lft forever\n"
+        "0:\tfrom all lookup local \n"
+        "10001:\tfrom 10.0.1.10 lookup 10001 \n"
+        "32766:\tfrom all lookup main \n"
+        "default via 10.0.1.1 dev eth1 table 10001 \n"
+        "default via 10.0.0.1 dev eth0 \n"
+    )
+    assert len(state.addresses) == 2
+    assert len(state.rules) == 3
+    assert state.routes == {Route("default", "10.0.1.1", "eth1", 10001, 4)}
+
+
+def test_names_of_tables_are_read_without_comments():
+    text = "#\n# reserved values\n#\n255\tlocal\n 300 dmz # ours\n#1 inr.ruhep\n\nx y\n400\n5 a b\n"
+    assert parse.table_names(text) == {"local": 255, "dmz": 300}

@@ -1,0 +1,111 @@
+"""What /sys/class/net says, also while a device comes or goes."""
+from __future__ import absolute_import, print_function, unicode_literals
+
+import errno
+
+import pytest
+
+from ec2net_legacy.errors import HostError
+from ec2net_legacy.host import sysfs
+from ec2net_legacy.model import Device
+
+NET = "/sys/class/net"
+
+
+def make(fs, name, **attributes):
+    """Create a device; attributes are files, `master` is a link."""
+    master = attributes.pop("master", None)
+    defaults = {"address": "02:00:00:00:00:02", "flags": "0x1003", "uevent": "INTERFACE=" + name}
+    for attribute, text in dict(defaults, **attributes).items():
+        if text is not None:
+            fs.create_file("{0}/{1}/{2}".format(NET, name, attribute), contents=text + "\n")
+    if master:
+        fs.create_symlink("{0}/{1}/master".format(NET, name), "../" + master)
+
+
+def test_a_network_card(fs):
+    make(fs, "eth1")
+    assert sysfs.device("eth1") == Device("eth1", "02:00:00:00:00:02", "", "", True)
+
+
+@pytest.mark.parametrize(
+    "flags, up", [("0x1003", True), ("0x1002", False), ("0x1", True), ("0x0", False)]
+)
+def test_up_is_what_the_administrator_asked_for(fs, flags, up):
+    make(fs, "eth1", flags=flags)
+    assert sysfs.device("eth1").up is up
+
+
+@pytest.mark.parametrize("kind", ["vlan", "bridge", "bond", "wlan", "veth"])
+def test_a_device_that_is_not_a_card_says_its_kind(fs, kind):
+    make(fs, "eth1.5", uevent="DEVTYPE={0}\nINTERFACE=eth1.5\nIFINDEX=5".format(kind))
+    assert sysfs.device("eth1.5").kind == kind
+
+
+def test_a_device_that_is_part_of_another_says_of_which(fs):
+    make(fs, "eth1", master="bond0")
+    assert sysfs.device("eth1").master == "bond0"
+
+
+def test_an_address_is_in_lower_case(fs):
+    make(fs, "eth1", address="02:AA:BB:CC:DD:EE")
+    assert sysfs.device("eth1").mac == "02:aa:bb:cc:dd:ee"
+
+
+def test_an_address_that_is_not_set_yet_is_empty(fs):
+    make(fs, "eth1", address="00:00:00:00:00:00")
+    assert sysfs.device("eth1").mac == ""
+
+
+def test_what_is_not_there_is_none(fs):
+    fs.create_dir(NET)
+    fs.create_file(NET + "/bonding_masters", contents="bond0\n")
+    assert sysfs.device("eth1") is None
+    assert sysfs.device("bonding_masters") is None
+
+
+def test_a_device_that_goes_while_it_is_read_is_none(fs, monkeypatch):
+    make(fs, "eth1")
+
+    def gone(*_, **__):
+        raise IOError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr(sysfs, "open", gone, raising=False)
+    assert sysfs.device("eth1") is None
+
+
+def test_a_device_of_which_only_the_address_could_be_read_is_not_up(fs):
+    make(fs, "eth1", flags=None, uevent=None)
+    assert sysfs.device("eth1") == Device("eth1", "02:00:00:00:00:02", "", "", False)
+
+
+def test_another_error_is_told(fs, monkeypatch):
+    make(fs, "eth1")
+
+    def refused(*_, **__):
+        raise IOError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(sysfs, "open", refused, raising=False)
+    with pytest.raises(HostError) as caught:
+        sysfs.device("eth1")
+    assert "eth1" in "{0}".format(caught.value)
+
+
+def test_names_are_those_of_devices_without_the_loopback(fs):
+    for name in ("lo", "eth1", "eth0", "docker0"):
+        make(fs, name)
+    fs.create_file(NET + "/bonding_masters")
+    assert sysfs.names() == ["docker0", "eth0", "eth1"]
+
+
+def test_names_of_links_to_devices_are_found(fs):
+    fs.create_dir("/sys/devices/pci0/net/eth1")
+    fs.create_dir(NET)
+    fs.create_symlink(NET + "/eth1", "../../devices/pci0/net/eth1")
+    assert sysfs.names() == ["eth1"]
+
+
+def test_a_host_without_sysfs_says_so(fs):
+    with pytest.raises(HostError) as caught:
+        sysfs.names()
+    assert NET in "{0}".format(caught.value)
