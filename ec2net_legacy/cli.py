@@ -182,7 +182,8 @@ def _run(parser, command):
 
 def _print(output):
     # type: (str) -> None
-    sys.stdout.write(output)
+    # A diff shows the administrator's text in whatever encoding; a terminal may have another.
+    sys.stdout.write(str(output.encode("ascii", "backslashreplace").decode("ascii")))
 
 
 class _SyslogHandler(logging.Handler):

@@ -15,6 +15,9 @@ KernelState = namedtuple("KernelState", ["addresses", "routes", "rules"])
 
 _ADDRESS = re.compile(r"\d+: +(\S+) +inet6? ([0-9a-f.:]+)(?: peer [0-9a-f.:]+)?/(\d+) ")
 _RULE = re.compile(r"(\d+):\s+from (\S+)(?: (.*))?$")
+_TYPES = frozenset(
+    ["anycast", "blackhole", "broadcast", "local", "multicast", "prohibit", "unreachable"]
+)
 _MAIN_TABLES = frozenset(["local", "main", "default", "253", "254", "255"])
 
 
@@ -77,7 +80,8 @@ def _rule(priority, source, rest, names):
 def _route(line, names):
     # type: (str, Dict[str, int]) -> Optional[Route]
     words = line.split()
-    if len(words) < 3 or words[0] in ("broadcast", "local", "anycast", "multicast"):
+    # None of ours has a type or several next hops.
+    if len(words) < 3 or words[0] in _TYPES or "nexthop" in words:
         return None
     value = _values(words[1:])
     table = value.get("table", "main")

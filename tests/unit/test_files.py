@@ -1,6 +1,6 @@
 """Files change as a whole or not at all, and only when they have to.
 
-In a real directory: pyfakefs passes fchmod on to whatever file has that number outside.
+In a real directory: what counts is what the kernel makes of links, modes and renames.
 """
 from __future__ import absolute_import, print_function, unicode_literals
 
@@ -161,7 +161,7 @@ def failing(monkeypatch, owner, name, number, at_call):
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EIO], ids=os.strerror)
 @pytest.mark.parametrize(
-    "name, at_call", [("open", 2), ("fsync", 2), ("fchmod", 2)], ids=["open", "fsync", "fchmod"]
+    "name, at_call", [("open", 2), ("fsync", 2), ("chmod", 2)], ids=["open", "fsync", "chmod"]
 )
 def test_when_the_second_file_cannot_be_written_both_stay_as_they_were(
     files, root, monkeypatch, name, at_call, number

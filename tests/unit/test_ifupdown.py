@@ -177,35 +177,57 @@ def test_writing_again_changes_nothing(case):
     assert generated_files(reader.files, ENIS[case]) == first
 
 
+def options_of(text):
+    """Return the lines of a generated file as ifupdown takes them, without comments."""
+    lines = text.replace("\\\n", " ").splitlines()
+    return [" ".join(line.split()) for line in lines if not line.strip().startswith("#")]
+
+
 @pytest.mark.parametrize("case", sorted(ENIS))
-def test_each_command_is_one_line_of_plain_characters(case):
+def test_a_file_fits_a_terminal_and_has_plain_characters_only(case):
     text = text_of(ENIS[case])
     assert re.match(r"[ -~\n]*\Z", text)
     assert text.endswith("\n")
-    for line in text.splitlines():
-        assert not line.endswith("\\")
+    assert max(len(line) for line in text.splitlines()) < 80
+
+
+@pytest.mark.parametrize("case", sorted(ENIS))
+def test_a_file_consists_of_a_stanza_and_its_options(case):
+    first, second = options_of(text_of(ENIS[case]))[:2]
+    assert first == "auto eth1"
+    assert second in ("iface eth1 inet dhcp", "iface eth1 inet6 dhcp")
+    for line in options_of(text_of(ENIS[case]))[2:]:
+        assert line.split()[0] in ("post-up", "pre-down", "metric", "accept_ra")
 
 
 @pytest.mark.parametrize("case", sorted(ENIS))
 def test_whatever_ifup_adds_ifdown_takes_back(case):
-    text = text_of(ENIS[case])
-    pattern = r"^    post-up printf '(rule add|addr replace) (.*?)\\n' (.*?) \|"
-    for verb, what, values in re.findall(pattern, text, re.M):
-        back = "pre-down printf '{0} del {1}\\n' {2} |".format(verb.split()[0], what, values)
-        assert back in text
-    for flag, route in re.findall(r"^    post-up ip (-6 )?route replace (.*)$", text, re.M):
-        assert "pre-down ip {0}route del {1} ".format(flag, route) in text
+    options = options_of(text_of(ENIS[case]))
+    added = taken_back = 0
+    for line in options:
+        batch = re.match(r"post-up printf '(rule add|addr replace) (.*?)\\n' (.*?) \|", line)
+        route = re.match(r"post-up ip (-6 )?route replace (.*)$", line)
+        if batch:
+            verb = batch.group(1).split()[0]
+            back = "pre-down printf '{0} del {1}\\n' {2} |".format(verb, *batch.groups()[1:])
+        elif route:
+            back = "pre-down ip {0}route del {1} ".format(route.group(1) or "", route.group(2))
+        else:
+            continue
+        added += 1
+        taken_back += any(one.startswith(back) for one in options)
+    assert taken_back == added >= 2
 
 
 @pytest.mark.parametrize("case", sorted(ENIS))
 def test_ifdown_does_not_fail_where_something_is_gone_already(case):
-    for line in text_of(ENIS[case]).splitlines():
-        if line.startswith("    pre-down "):
+    for line in options_of(text_of(ENIS[case])):
+        if line.startswith("pre-down "):
             assert line.endswith(" 2>/dev/null || :")
 
 
 def test_the_metric_keeps_the_default_route_of_the_lease_behind_the_primarys():
-    assert "    metric 10001\n" in text_of(ENIS["one address"])
+    assert "metric 10001" in options_of(text_of(ENIS["one address"]))
 
 
 def test_of_ipv6_only_the_stanza_is_inet6():
