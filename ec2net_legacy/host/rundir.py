@@ -41,12 +41,13 @@ class RunDirectory(object):
             handle = os.open(os.path.join(self._path, name), os.O_RDONLY | os.O_NOFOLLOW)
         except OSError:
             return None
+        status = os.fstat(handle)
+        foreign = status.st_uid != os.geteuid() or stat.S_IMODE(status.st_mode) & 0o077
+        if foreign or not stat.S_ISREG(status.st_mode):
+            os.close(handle)
+            _log.warning("%s/%s is not a file of root's own: not used", self._path, name)
+            return None
         with os.fdopen(handle, "rb") as stream:
-            status = os.fstat(stream.fileno())
-            foreign = status.st_uid != os.geteuid() or stat.S_IMODE(status.st_mode) & 0o077
-            if foreign or not stat.S_ISREG(status.st_mode):
-                _log.warning("%s/%s belongs to somebody else: not used", self._path, name)
-                return None
             return stream.read(_LARGEST).decode("latin-1")
 
     def write(self, name, text):
@@ -56,11 +57,14 @@ class RunDirectory(object):
         temporary = "{0}.{1}".format(path, os.getpid())
         try:
             self._make()
+            # A process of the same number may have died over it.
+            _discard(temporary)
             handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(handle, "wb") as stream:
                 stream.write(text.encode("latin-1"))
             _compat.replace(temporary, path)
         except (IOError, OSError) as error:
+            _discard(temporary)
             raise HostError("cannot write {0}: {1}".format(path, error.strerror))
 
     def forget(self, name):
@@ -88,6 +92,15 @@ class RunDirectory(object):
         _compat.make_directory(self._path, 0o700)
 
 
+def _discard(path):
+    # type: (str) -> None
+    try:
+        os.unlink(path)
+    except OSError:
+        # Not there, or not removable: what is done next says so.
+        pass
+
+
 class Lock(object):
     """An flock: the kernel releases it when its process dies, however that happens."""
 
@@ -101,9 +114,7 @@ class Lock(object):
     def __enter__(self):
         # type: () -> Lock
         try:
-            self._handle = os.open(
-                self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600
-            )
+            self._handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         except OSError as error:
             raise HostError("cannot open {0}: {1}".format(self._path, error.strerror))
         end = self._clock() + _LOCK_WAIT

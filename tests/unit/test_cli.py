@@ -1,0 +1,321 @@
+"""The commands: exit codes, one line on stderr, and what is loaded for them."""
+from __future__ import absolute_import, print_function, unicode_literals
+
+import json
+import logging
+import os
+import sys
+import syslog
+
+import pytest
+import requests
+
+from ec2net_legacy import __version__, cli, settings, workflow
+from ec2net_legacy.errors import SettingsError
+from tests.unit.fakes import (
+    MACS,
+    PRIMARY,
+    SECOND,
+    FakeDevices,
+    eni_texts,
+    make_host,
+    metadata_tree,
+    nic,
+)
+
+REFUSED = requests.exceptions.ConnectionError("Connection refused")
+COMMANDS = [cli.hotplug, cli.ifup, cli.ifdown, cli.ifscan, cli.ec2net]
+
+
+class Commands(object):
+    """Runs the commands on a host with fakes."""
+
+    def __init__(self, tmpdir, monkeypatch, capsys):
+        self._monkeypatch = monkeypatch
+        self._capsys = capsys
+        self.syslog = []
+        self.root = tmpdir
+        tmpdir.ensure("root", "etc/network/interfaces").write("source interfaces.d/*\n")
+        self.answers = metadata_tree({PRIMARY: eni_texts(0), SECOND: eni_texts(1)})
+        self.devices = FakeDevices(nic("eth0", PRIMARY, True), nic("eth1", SECOND))
+        self.shown = []
+        self.statuses = {}
+        monkeypatch.setattr(settings, "load", lambda: settings.DEFAULTS)
+        monkeypatch.setattr(workflow, "Host", self._host)
+        monkeypatch.setattr(syslog, "openlog", lambda *_: None)
+        monkeypatch.setattr(syslog, "syslog", lambda *record: self.syslog.append(record))
+        for name in ("ACTION", "INTERFACE", "JOURNAL_STREAM"):
+            monkeypatch.delenv(name, raising=False)
+
+    def _host(self, chosen):
+        assert chosen is settings.DEFAULTS
+        host = make_host(self.root, self.answers, self.devices)
+        host.runner.statuses = self.statuses
+        host.runner.shown = self.shown
+        return host
+
+    def run(self, command, *arguments, **environ):
+        """Return (exit code, stdout, stderr)."""
+        for name, value in environ.items():
+            self._monkeypatch.setitem(os.environ, str(name), str(value))
+        argv = [str("command")] + [str(argument) for argument in arguments]
+        self._monkeypatch.setattr(sys, "argv", argv)
+        try:
+            code = command()
+        finally:
+            logger = logging.getLogger("ec2net_legacy")
+            for handler in list(logger.handlers):
+                logger.removeHandler(handler)
+            logger.setLevel(logging.NOTSET)
+        out, err = self._capsys.readouterr()
+        return code, out, err
+
+    @property
+    def configured(self):
+        """The generated files."""
+        directory = self.root.join("root", "etc/network/interfaces.d")
+        return sorted(path.basename for path in directory.listdir()) if directory.check() else []
+
+
+@pytest.fixture
+def commands(tmpdir, monkeypatch, capsys):
+    return Commands(tmpdir, monkeypatch, capsys)
+
+
+def test_an_event_of_udev_is_done_silently(commands):
+    assert commands.run(cli.hotplug, ACTION="add", INTERFACE="eth1") == (0, "", "")
+    assert commands.configured == ["eth1.cfg"]
+    assert commands.run(cli.hotplug, ACTION="remove", INTERFACE="eth1") == (0, "", "")
+    assert commands.configured == []
+
+
+@pytest.mark.parametrize("action", ["change", "move", "bind"])
+def test_other_events_are_done_with_nothing(commands, action):
+    assert commands.run(cli.hotplug, ACTION=action, INTERFACE="eth1") == (0, "", "")
+    assert commands.configured == []
+
+
+def test_the_argument_wins_over_the_environment(commands):
+    commands.run(cli.hotplug, "add", ACTION="remove", INTERFACE="eth1")
+    assert commands.configured == ["eth1.cfg"]
+    commands.run(cli.hotplug, "remove", ACTION="add", INTERFACE="eth1")
+    assert commands.configured == []
+
+
+@pytest.mark.parametrize(
+    "command, arguments, environ",
+    [
+        (cli.hotplug, [], {"INTERFACE": "eth1"}),
+        (cli.hotplug, ["add"], {}),
+        (cli.hotplug, ["add"], {"INTERFACE": "../x"}),
+        (cli.hotplug, ["replace"], {"INTERFACE": "eth1"}),
+        (cli.hotplug, ["add", "eth1"], {"INTERFACE": "eth1"}),
+        (cli.hotplug, ["--unknown"], {"INTERFACE": "eth1"}),
+        (cli.ifup, [], {}),
+        (cli.ifup, ["$(id)"], {}),
+        (cli.ifup, ["eth1", "eth2"], {}),
+        (cli.ifdown, [], {}),
+        (cli.ifdown, ["eth 1"], {}),
+        (cli.ifscan, ["eth1"], {}),
+        (cli.ec2net, [], {}),
+        (cli.ec2net, ["stats"], {}),
+        (cli.ec2net, ["plan", "../x"], {}),
+        (cli.ec2net, ["status", "eth1"], {}),
+        (cli.ec2net, ["plan", "--unknown"], {}),
+    ],
+)
+def test_wrong_usage_is_2_and_one_line(commands, command, arguments, environ):
+    code, out, err = commands.run(command, *arguments, **environ)
+    assert (code, out) == (2, "")
+    assert len(err.splitlines()) == 1
+    assert commands.configured == commands.shown == []
+
+
+def failing_host(commands):
+    commands.devices = FakeDevices()
+
+
+def without_metadata(commands):
+    for key in ("meta-data/mac", MACS):
+        commands.answers[key] = REFUSED
+
+
+def impossible_metadata(commands):
+    commands.answers[MACS + SECOND + "/local-ipv4s"] = "$(id)\nx"
+
+
+@pytest.mark.parametrize(
+    "command, arguments",
+    [(cli.hotplug, ["add"]), (cli.ifup, ["eth1"]), (cli.ec2net, ["plan", "eth1"])],
+    ids=["hotplug", "ifup", "plan"],
+)
+@pytest.mark.parametrize(
+    "problem, expected, said",
+    [
+        (failing_host, 1, "eth1"),
+        (without_metadata, 75, "unavailable"),
+        (impossible_metadata, 1, "local-ipv4s"),
+    ],
+    ids=["host", "metadata unavailable", "metadata invalid"],
+)
+def test_what_goes_wrong_is_an_exit_code_and_one_line(
+    commands, command, arguments, problem, expected, said
+):
+    problem(commands)
+    code, out, err = commands.run(command, *arguments, INTERFACE="eth1")
+    assert (code, out) == (expected, "")
+    assert len(err.splitlines()) == 1
+    assert said in err
+    assert "Traceback" not in err
+    assert commands.configured == []
+
+
+def test_without_metadata_status_shows_what_it_can_and_is_75(commands):
+    without_metadata(commands)
+    code, out, err = commands.run(cli.ec2net, "status")
+    assert code == 75
+    assert "eth1" in out
+    assert len(err.splitlines()) == 1
+
+
+def test_a_mistake_in_the_settings_is_1(commands, monkeypatch):
+    def refuse():
+        raise SettingsError("/etc/ec2net/ec2net.conf:1: no")
+
+    monkeypatch.setattr(settings, "load", refuse)
+    code, out, err = commands.run(cli.ifup, "eth1")
+    assert (code, out) == (1, "")
+    assert err.splitlines() == ["ec2ifup: /etc/ec2net/ec2net.conf:1: no"]
+
+
+def test_ifup_and_ifdown_run_the_distributions(commands):
+    assert commands.run(cli.ifup, "eth1") == (0, "", "")
+    assert commands.shown == [["ifup", "eth1"]]
+    assert commands.configured == ["eth1.cfg"]
+    assert commands.run(cli.ifdown, "eth1") == (0, "", "")
+    assert commands.shown[-1][0] == "ifdown"
+    assert commands.configured == []
+
+
+def test_an_ifup_that_fails_is_1(commands):
+    commands.statuses["ifup"] = 3
+    code, _, err = commands.run(cli.ifup, "eth1")
+    assert code == 1
+    assert "ifup eth1" in err and "3" in err
+
+
+def test_ifup_without_metadata_succeeds_with_what_was_there_and_warns(commands):
+    commands.run(cli.hotplug, "add", INTERFACE="eth1")
+    without_metadata(commands)
+    code, _, err = commands.run(cli.ifup, "eth1")
+    assert code == 0
+    assert "eth1" in err and "unavailable" in err
+    assert commands.shown == [["ifup", "eth1"]]
+
+
+def test_scan_is_as_bad_as_its_worst_interface(commands):
+    assert commands.run(cli.ifscan) == (0, "", "")
+    assert commands.shown == [["ifup", "eth1"]]
+    commands.devices = FakeDevices(nic("eth2", SECOND))
+    impossible_metadata(commands)
+    code, _, err = commands.run(cli.ifscan)
+    assert code == 1
+    assert len(err.splitlines()) == 1
+    assert "eth2" in err
+
+
+def test_scan_without_metadata_is_75(commands):
+    without_metadata(commands)
+    code, _, err = commands.run(cli.ifscan)
+    assert code == 75
+    assert len(err.splitlines()) == 1
+
+
+def test_a_warning_is_shown_also_without_a_terminal(commands):
+    commands.root.join("root", "etc/network/interfaces").write("")
+    code, _, err = commands.run(cli.hotplug, "add", INTERFACE="eth1")
+    assert code == 0
+    assert "source /etc/network/interfaces.d/*.cfg" in err
+
+
+def test_the_log_gets_what_was_done_and_what_went_wrong(commands):
+    commands.run(cli.hotplug, "add", INTERFACE="eth1")
+    without_metadata(commands)
+    commands.run(cli.hotplug, "add", INTERFACE="eth1")
+    (first, done), (second, wrong) = commands.syslog
+    assert first == syslog.LOG_INFO and "eth1" in done and "10001" in done
+    assert second == syslog.LOG_ERR and "unavailable" in wrong
+
+
+def test_under_a_unit_the_journal_gets_each_line_once(commands):
+    _, _, err = commands.run(cli.hotplug, "add", INTERFACE="eth1", JOURNAL_STREAM="8:1")
+    assert commands.syslog == []
+    assert len(err.splitlines()) == 1
+
+
+def test_debugging_shows_every_request(commands):
+    _, _, err = commands.run(cli.hotplug, "--debug", "add", INTERFACE="eth1")
+    assert "api/token" in err
+    assert "TOKEN" not in err
+
+
+def test_plan_prints_what_would_change_and_changes_nothing(commands):
+    code, out, err = commands.run(cli.ec2net, "plan", "eth1")
+    assert (code, err) == (0, "")
+    assert "+++ /etc/network/interfaces.d/eth1.cfg" in out
+    assert commands.configured == []
+
+
+@pytest.mark.parametrize("command", ["plan", "status"])
+def test_json_is_json(commands, command):
+    code, out, _ = commands.run(cli.ec2net, command, "--json")
+    assert code == 0
+    assert [item["name"] for item in json.loads(out)] == ["eth0", "eth1"]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.__name__)
+def test_help_names_the_exit_codes(commands, command, capsys):
+    with pytest.raises(SystemExit) as caught:
+        commands.run(command, "--help")
+    assert caught.value.code in (0, None)
+    assert "75" in capsys.readouterr()[0]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.__name__)
+def test_the_version_is_told(commands, command, capsys):
+    with pytest.raises(SystemExit) as caught:
+        commands.run(command, "--version")
+    assert caught.value.code in (0, None)
+    assert __version__ in "".join(capsys.readouterr())
+
+
+def test_an_interrupted_command_says_nothing(commands, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(workflow, "up", interrupt)
+    assert commands.run(cli.ifup, "eth1") == (130, "", "")
+
+
+def test_a_reader_that_went_away_is_no_failure(commands, monkeypatch):
+    class Closed(object):
+        def write(self, _):
+            pass
+
+        def flush(self):
+            raise IOError(32, "Broken pipe")
+
+    monkeypatch.setattr(sys, "stdout", Closed())
+    assert commands.run(cli.ec2net, "status")[0] == 0
+
+
+@pytest.mark.parametrize(
+    "command, arguments",
+    [(cli.hotplug, ["remove"]), (cli.ifdown, ["eth1"])],
+    ids=["hotplug remove", "ifdown"],
+)
+def test_taking_away_loads_no_http_client(commands, monkeypatch, command, arguments):
+    commands.run(cli.hotplug, "add", INTERFACE="eth1")
+    monkeypatch.setitem(sys.modules, "requests", None)
+    assert commands.run(command, *arguments, INTERFACE="eth1") == (0, "", "")
+    assert commands.configured == []

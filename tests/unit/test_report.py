@@ -1,0 +1,181 @@
+"""What an operator reads, and what a program reads."""
+from __future__ import absolute_import, print_function, unicode_literals
+
+import json
+
+import pytest
+
+from ec2net_legacy import report, workflow
+from tests.unit.fakes import (
+    COMMON_RULES,
+    PRIMARY,
+    SECOND,
+    THIRD,
+    FakeDevices,
+    eni_texts,
+    ipv6_texts,
+    make_host,
+    metadata_tree,
+    nic,
+)
+
+PRESENT = {
+    4: COMMON_RULES + "3: eth1    inet 10.0.1.10/24 scope global eth1\\       valid_lft forever\n"
+}
+FIFTY = "\n".join("10.0.1.{0}".format(number) for number in range(10, 60))
+
+
+@pytest.fixture
+def survey(tmpdir):
+    """Return a function that surveys a host: eth0 the primary, eth1 up, eth2 not."""
+    tmpdir.ensure("root", "etc/network/interfaces").write("source interfaces.d/*.cfg\n")
+
+    def make(texts=None, add=()):
+        enis = {
+            PRIMARY: eni_texts(0),
+            SECOND: texts or eni_texts(1),
+            THIRD: eni_texts(2, {"interface-id": "eni-0123456789abcdef0"}),
+        }
+        cards = [nic("eth0", PRIMARY, True), nic("eth1", SECOND, True), nic("eth2", THIRD)]
+        host = make_host(tmpdir, metadata_tree(enis), FakeDevices(*cards), PRESENT)
+        for name in add:
+            workflow.add(host, name)
+        return workflow.survey(host)[0]
+
+    return make
+
+
+def plans_of(found):
+    return [plan for _, plan in found]
+
+
+def by_name(found, name):
+    return [plan for device, plan in found if device.name == name][0]
+
+
+def test_the_state_of_an_interface_is_one_of_three(survey):
+    found = survey(add=["eth2"])
+    states = [report.state_of(plan)[0] for plan in plans_of(found)]
+    assert states == ["unmanaged", "differs", "differs"]
+    plan = by_name(found, "eth1")
+    assert report.state_of(plan._replace(files={}, steps=[])) == ("in step", "")
+
+
+def test_what_differs_is_counted(survey):
+    found = survey(add=["eth2"])
+    assert report.state_of(by_name(found, "eth1"))[1] == "1 file, 3 kernel changes"
+    assert report.state_of(by_name(found, "eth2"))[1] == "not up"
+    assert "primary" in report.state_of(by_name(found, "eth0"))[1]
+
+
+@pytest.mark.parametrize("texts", [eni_texts(1, {"local-ipv4s": FIFTY}), ipv6_texts(1)])
+def test_everything_for_people_fits_80_columns(survey, texts):
+    found = survey(texts)
+    for text in (report.status_text(found), report.plans_text(plans_of(found))):
+        assert max(len(line) for line in text.splitlines()) <= 80
+        assert text.endswith("\n") and not text.endswith("\n\n")
+        assert all(line == line.rstrip() or line.startswith(" ") for line in text.splitlines())
+
+
+def test_status_is_a_table_with_the_addresses_below(survey):
+    texts = eni_texts(1, {"local-ipv4s": "10.0.1.10\n10.0.1.11", "ipv4-prefix": "10.0.1.64/28"})
+    lines = report.status_text(survey(texts)).splitlines()
+    assert lines[0].split() == ["NAME", "MAC", "ENI", "DEV", "TABLE", "STATE"]
+    row = [line for line in lines if line.startswith("eth1")][0]
+    assert row.split() == ["eth1", SECOND, "eni-0a1", "0/1", "10001", "differs"]
+    assert "  addresses 10.0.1.10 10.0.1.11" in lines
+    assert "  prefixes 10.0.1.64/28" in lines
+    column = lines[0].index("STATE")
+    assert [line[column:].split()[0] for line in lines if line.startswith("eth")] == [
+        "unmanaged",
+        "differs",
+        "differs",
+    ]
+
+
+def test_a_plan_shows_the_files_as_diffs_and_the_kernel_as_commands(survey):
+    text = report.plans_text(plans_of(survey()))
+    path = "/etc/network/interfaces.d/eth1.cfg"
+    assert "--- /dev/null\n+++ {0}\n".format(path) in text
+    assert "+auto eth1\n" in text
+    assert "+ ip rule add pref 10001 from 10.0.1.10 lookup 10001\n" in text
+    assert "eth0: left alone: " in text
+
+
+def test_a_plan_for_ipv6_names_the_family(survey):
+    found = survey(ipv6_texts(1))
+    assert "+ ip -6 rule add pref 10001 from 2600:1f18:0:1::10 " in report.plans_text(plans_of(found))
+
+
+def test_a_plan_without_changes_says_so(survey):
+    plan = by_name(survey(), "eth1")._replace(files={}, steps=[])
+    assert "nothing to change" in report.plans_text([plan])
+
+
+def test_a_change_of_a_file_shows_only_what_changes(survey):
+    texts = eni_texts(1, {"local-ipv4s": "10.0.1.10\n10.0.1.11"})
+    survey(add=["eth1"])
+    text = report.plans_text([by_name(survey(texts), "eth1")])
+    assert "--- /etc/network/interfaces.d/eth1.cfg\n" in text
+    assert "+auto eth1" not in text
+    assert "10.0.1.11" in text
+
+
+def test_json_of_a_plan_has_everything(survey):
+    eth0, eth1, eth2 = json.loads(report.plans_json(plans_of(survey())))
+    assert eth0["name"] == "eth0" and eth0["left_alone"]
+    assert (eth1["left_alone"], eth1["warning"], eth1["live"]) == (None, None, True)
+    assert [one["path"] for one in eth1["files"]] == ["/etc/network/interfaces.d/eth1.cfg"]
+    assert eth1["files"][0]["before"] is None
+    assert eth1["files"][0]["after"].startswith("#")
+    assert eth1["kernel"][-1] == {
+        "family": 4,
+        "add": True,
+        "ip": "rule add pref 10001 from 10.0.1.10 lookup 10001",
+    }
+    assert eth2["live"] is False
+
+
+def test_json_of_the_status_has_the_columns_and_more(survey):
+    eth0, eth1, _ = json.loads(report.status_json(survey()))
+    assert (eth0["state"], eth0["table"]) == ("unmanaged", None)
+    assert eth0["interface_id"] == "eni-0a0"
+    assert eth1 == {
+        "name": "eth1",
+        "mac": SECOND,
+        "interface_id": "eni-0a1",
+        "network_card": 0,
+        "device_number": 1,
+        "table": 10001,
+        "addresses": ["10.0.1.10"],
+        "prefixes": [],
+        "state": "differs",
+        "why": "1 file, 3 kernel changes",
+        "warning": None,
+    }
+
+
+def test_of_no_devices_there_is_an_empty_list_and_a_heading():
+    assert json.loads(report.status_json([])) == []
+    assert json.loads(report.plans_json([])) == []
+    assert report.status_text([]).split() == ["NAME", "MAC", "ENI", "DEV", "TABLE", "STATE"]
+
+
+def test_the_log_says_in_a_line_what_was_done(survey):
+    plan = by_name(survey(), "eth1")
+    line = report.summary(plan, "add")
+    assert "1 address" in line and "table 10001" in line
+    assert "wrote /etc/network/interfaces.d/eth1.cfg" in line
+    assert "3 kernel changes" in line
+    done = plan._replace(files={}, steps=[])
+    assert "nothing to change" in report.summary(done, "add")
+    assert "nothing" in report.summary(done, "remove")
+    gone = plan._replace(files={"/x": None})
+    assert "removed /x" in report.summary(gone, "remove")
+    assert "left alone" in report.summary(by_name(survey(), "eth0"), "add")
+
+
+def test_numbers_agree_with_their_nouns(survey):
+    texts = {"local-ipv4s": "10.0.1.10\n10.0.1.11", "ipv4-prefix": "10.0.1.64/28"}
+    line = report.summary(by_name(survey(eni_texts(1, texts)), "eth1"), "add")
+    assert "2 addresses, 1 prefix," in line
