@@ -70,10 +70,14 @@ def import_validate():
 
 def discard_standard_streams(streams):
     # type: (Tuple[Any, ...]) -> None
-    """Flush `streams`; a reader that went away (``ec2net status | head``) is not an error."""
+    """Flush `streams`; a reader that went away (``ec2net status | head``) is not an error.
+
+    A stream that was closed before the start (``>&-``) is None.
+    """
     for stream in streams:
         try:
-            stream.flush()
+            if stream is not None:
+                stream.flush()
         except (IOError, OSError, ValueError):
             pass
 

@@ -183,7 +183,8 @@ def _run(parser, command):
 def _print(output):
     # type: (str) -> None
     # A diff shows the administrator's text in whatever encoding; a terminal may have another.
-    sys.stdout.write(str(output.encode("ascii", "backslashreplace").decode("ascii")))
+    if sys.stdout is not None:
+        sys.stdout.write(str(output.encode("ascii", "backslashreplace").decode("ascii")))
 
 
 class _SyslogHandler(logging.Handler):
@@ -217,5 +218,6 @@ def _start_logging(program, debug):
     if debug:
         stream.setLevel(logging.DEBUG)
     else:
-        stream.setLevel(logging.INFO if journal or sys.stderr.isatty() else logging.WARNING)
+        terminal = sys.stderr is not None and sys.stderr.isatty()
+        stream.setLevel(logging.INFO if journal or terminal else logging.WARNING)
     _log.addHandler(stream)

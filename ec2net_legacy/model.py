@@ -128,7 +128,10 @@ class Eni(
         return not self.addresses
 
 
-class Device(namedtuple("Device", ["name", "mac", "kind", "master", "up"])):
-    """A network device: `kind` is sysfs's DEVTYPE ("" for a NIC), `master` its bridge or bond."""
+class Device(namedtuple("Device", ["name", "mac", "kind", "master", "up", "index"])):
+    """A network device: `kind` is sysfs's DEVTYPE ("" for a NIC), `master` its bridge or bond.
+
+    `index` is the kernel's number for this very device, which no later one gets.
+    """
 
     __slots__ = ()

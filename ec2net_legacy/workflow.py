@@ -73,8 +73,8 @@ Plan = namedtuple(
 """What is to be done for an interface.
 
 `files`: {path: text, or None to delete}; `before`: the same paths' present texts. `steps`: the
-kernel's changes, made at once when the interface is `live` (up, with its primary address), else by
-the generated file when the interface comes up. `left_alone`: why nothing is done, else "".
+kernel's changes, made at once when the interface is `live` (up, with its primary address); else only
+its deletions are, and the generated file adds the rest when the interface comes up. `left_alone`: why nothing is done, else "".
 `warning`: what the administrator should know about it, else "".
 """
 
@@ -121,6 +121,7 @@ def remove(host, name):
         iproute.apply_changes(host.runner, plan.steps)
         host.files.put(plan.files)
         host.run_directory.forget(_note(name))
+        host.run_directory.forget(_device_note(name))
     return plan
 
 
@@ -138,6 +139,9 @@ def up(host, name):
         problem = error
     if not host.backend.configuration(name).exists:
         return plan
+    if _came_back_unnoticed(host, name):
+        # The distribution takes it to be up still: ifup alone would do nothing.
+        _distribution(host, host.backend.down_command(name))
     _distribution(host, host.backend.up_command(name))
     if problem is not None and not isinstance(problem, MetadataUnavailable):
         raise problem
@@ -318,7 +322,8 @@ def _plan(host, backend, device, eni, kernel=None):
         device.name, eni, settings.table_base + offset, settings.priority_base + offset
     )
     record = _record(host, backend, device.name)
-    if device.up:
+    # A device that is down has nothing in the kernel but the rules of what was there before.
+    if device.up or set(record.rules) - set(state.rules):
         families = sorted(set(state.families + record.families))
         has = (kernel or host.kernel)(families)
     else:
@@ -358,8 +363,8 @@ def _carry_out(host, plan):
         texts += [text or "" for text in plan.files.values()]
         host.run_directory.write(note, "".join(texts))
     host.files.put(plan.files)
-    if plan.live:
-        iproute.apply_changes(host.runner, plan.steps)
+    # What is to be added to an interface that is not up, its file adds at ifup.
+    iproute.apply_changes(host.runner, [step for step in plan.steps if plan.live or not step.add])
     if plan.files:
         host.run_directory.write(note, host.backend.configuration(plan.name).text)
 
@@ -375,6 +380,30 @@ def _record(host, backend, name):
     note = host.run_directory.read(_note(name)) or ""
     state = backend.recorded(name, note + backend.configuration(name).text)  # type: InterfaceState
     return state
+
+
+def _came_back_unnoticed(host, name):
+    # type: (Host, str) -> bool
+    """Return whether the device is another than the one that `name` was last brought up on.
+
+    So it is when it was detached, and it or another ENI of that name attached, without a remove in
+    between. Each device has a number of its own (ifindex), of which a note is kept; of several
+    events at once only the first sees the old one.
+    """
+    device = host.devices.device(name)  # type: Optional[Device]
+    if device is None:
+        return False
+    index = str(device.index)
+    with host.run_directory.lock():
+        before = host.run_directory.read(_device_note(name))
+        if before != index:
+            host.run_directory.write(_device_note(name), index)
+    return before is not None and before != index
+
+
+def _device_note(name):
+    # type: (str) -> str
+    return "device-" + name
 
 
 def _distribution(host, argv):

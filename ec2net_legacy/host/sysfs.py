@@ -45,6 +45,7 @@ def device(name):
         mac="" if mac == _NO_MAC else mac,
         kind=_devtype(name),
         master=_master(name),
+        index=int(_attribute(name, "ifindex") or "0"),
         up=bool(int(_attribute(name, "flags") or "0", 16) & _IFF_UP),
     )
 

@@ -1,13 +1,19 @@
 """Stand-ins for this host's edges: the metadata service, devices, commands and clocks."""
 from __future__ import absolute_import, print_function, unicode_literals
 
+import fnmatch
 from collections import namedtuple
 
-from ec2net_legacy import imds, settings, workflow
+# urllib3 opens a socket at its first import, to find out about IPv6: that has to be over before
+# the guard against sockets stands.
+import requests  # noqa: F401
+
+from ec2net_legacy import imds, settings
 from ec2net_legacy.host.command import Result
 from ec2net_legacy.host.files import Files
 from ec2net_legacy.host.rundir import RunDirectory
 from ec2net_legacy.model import Device
+from ec2net_legacy.workflow import Host
 
 PRIMARY = "02:00:00:00:00:01"
 SECOND = "02:00:00:00:00:02"
@@ -31,7 +37,7 @@ def eni_texts(number=1, changes=None):
         "subnet-ipv4-cidr-block": "10.0.{0}.0/24".format(number),
     }
     texts.update(changes or {})
-    return dict((key, text) for key, text in texts.items() if text is not None)
+    return {key: text for key, text in texts.items() if text is not None}
 
 
 def ipv6_texts(number=1, changes=None):
@@ -121,9 +127,9 @@ class FakeSession(object):
     def _answer(self, method, path, headers):
         if (method == "PUT") != (path == "api/token"):
             return (405, "")
-        if method == "GET" and self.accepted is not None:
-            if headers.get("X-aws-ec2-metadata-token") not in self.accepted:
-                return (401, "")
+        token = headers.get("X-aws-ec2-metadata-token")
+        if method == "GET" and self.accepted is not None and token not in self.accepted:
+            return (401, "")
         answer = self.answers.get(path, NOT_FOUND)
         if isinstance(answer, list):
             answer = answer.pop(0) if len(answer) > 1 else answer[0]
@@ -140,7 +146,7 @@ class FakeDevices(object):
     """Devices as sysfs shows them: {name: Device, or a list of what successive looks show}."""
 
     def __init__(self, *devices):
-        self.shown = dict((device.name, device) for device in devices)
+        self.shown = {device.name: device for device in devices}
 
     def names(self):
         return sorted(self.shown)
@@ -154,7 +160,7 @@ class FakeDevices(object):
 
 def nic(name, mac, up=False, kind="", master=""):
     """Return a Device."""
-    return Device(name=name, mac=mac, kind=kind, master=master, up=up)
+    return Device(name=name, mac=mac, kind=kind, master=master, up=up, index=2)
 
 
 class FakeRunner(object):
@@ -208,10 +214,8 @@ class FakeReader(object):
 
     def glob(self, pattern):
         # Like a shell's, "*" stays within a directory and takes no leading dot.
-        import fnmatch
-
         parts = pattern.split("/")
-        return sorted(path for path in self.files if _matches(path.split("/"), parts, fnmatch))
+        return sorted(path for path in self.files if _matches(path.split("/"), parts))
 
     def put(self, files):
         """Carry out what a backend returned."""
@@ -222,7 +226,7 @@ class FakeReader(object):
                 self.files[path] = text
 
 
-def _matches(path, pattern, fnmatch):
+def _matches(path, pattern):
     return len(path) == len(pattern) and all(
         fnmatch.fnmatchcase(one, wanted)
         and (not one.startswith(".") or wanted.startswith("."))
@@ -250,7 +254,7 @@ def make_host(root, answers, devices, kernel=None, changes=None):
         session=session,
     )
     files = Files(root + "/root")
-    host = workflow.Host(chosen, files=files, runner=runner, devices=devices, imds=service)
+    host = Host(chosen, files=files, runner=runner, devices=devices, imds=service)
     host.clock = clock
     host.sleep = clock.sleep
     host.session = session

@@ -45,7 +45,7 @@ class Commands(object):
         monkeypatch.setattr(syslog, "openlog", lambda *_: None)
         monkeypatch.setattr(syslog, "syslog", lambda *record: self.syslog.append(record))
         for name in ("ACTION", "INTERFACE", "JOURNAL_STREAM"):
-            monkeypatch.delenv(name, raising=False)
+            monkeypatch.delenv(str(name), raising=False)
 
     def _host(self, chosen):
         assert chosen is settings.DEFAULTS

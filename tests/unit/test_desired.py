@@ -89,8 +89,8 @@ def test_further_addresses_are_host_addresses_and_every_source_has_a_rule():
 
 def test_table_and_priority_are_what_they_are_said_to_be():
     state = desired.interface_state("eth1", eni(), 20001, 301)
-    assert set(rule[1:] for rule in state.rules) == {(20001, 301)}
-    assert set(route.table for route in state.routes) == {20001}
+    assert {rule[1:] for rule in state.rules} == {(20001, 301)}
+    assert {route.table for route in state.routes} == {20001}
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def kernel_of(*states):
 
 def after(kernel, steps):
     """Return the kernel after `steps`; each must be possible."""
-    sets = dict((kind, set(items)) for kind, items in zip((Address, Route, Rule), kernel))
+    sets = {kind: set(items) for kind, items in zip((Address, Route, Rule), kernel)}
     for step in steps:
         items = sets[type(step.item)]
         assert (step.item in items) != step.add, "impossible: {0}".format(step.line)
@@ -162,7 +162,7 @@ def random_state(chance):
 
 @pytest.mark.parametrize("seed", range(10))
 def test_from_any_state_one_step_leads_to_any_other_and_a_second_does_nothing(seed):
-    chance = random.Random(seed)
+    chance = random.Random(seed)  # noqa: S311 (the same states on every run)
     for _ in range(50):
         one_step_leads_there(chance)
 
@@ -182,9 +182,9 @@ def one_step_leads_there(chance):
     left = after(present, diff.changes(wanted, before, present))
     assert left.rules == set(wanted.rules) | {FOREIGN_RULE, FOREIGN_TABLE}
     assert left.routes == set(wanted.routes) | {FOREIGN_ROUTE}
-    has = set(item.address for item in left.addresses)
-    assert has >= set(item.address for item in wanted.addresses) | {"10.0.1.99"}
-    gone = set(item.address for item in before.addresses) - set(
+    has = {item.address for item in left.addresses}
+    assert has >= {item.address for item in wanted.addresses} | {"10.0.1.99"}
+    gone = {item.address for item in before.addresses} - set(
         [item.address for item in wanted.addresses] + [wanted.primary, before.primary]
     )
     assert not has & gone

@@ -45,10 +45,10 @@ def host_of(tmpdir, case, enis, up):
         nic(one["name"], one["mac"], up=up and one["up"], kind=one.get("kind", ""))
         for one in told["devices"]
     ]
-    kernel = dict(
-        (int(family), "".join(line + "\n" for line in lines))
+    kernel = {
+        int(family): "".join(line + "\n" for line in lines)
         for family, lines in told.get("kernel", {}).items()
-    )
+    }
     answers = metadata_tree(enis, load(case, "imds.json")["mac"])
     return make_host(tmpdir, answers, FakeDevices(*devices), kernel)
 

@@ -325,7 +325,10 @@ def test_a_stanza_elsewhere_is_the_administrators_configuration(files, kept):
         {INTERFACES: "# iface eth1 inet dhcp\n" + SOURCE_CFG},
         {INTERFACES: SOURCE_CFG, DIRECTORY + "/old.bak": "iface eth1 inet dhcp\n"},
         {INTERFACES: SOURCE_CFG, DIRECTORY + "/.hidden.cfg": "iface eth1 inet dhcp\n"},
-        {INTERFACES: "source-directory interfaces.d\n", DIRECTORY + "/x.cfg": "iface eth1 inet dhcp"},
+        {
+            INTERFACES: "source-directory interfaces.d\n",
+            DIRECTORY + "/x.cfg": "iface eth1 inet dhcp\n",
+        },
     ],
     ids=["another", "eth10", "comment", "not sourced", "dot file", "name with a dot"],
 )
@@ -381,7 +384,7 @@ def test_the_numbers_of_all_generated_files_are_known():
         DIRECTORY + "/eth3.cfg": "iface eth3 inet dhcp\n",
     }
     found = backend_of(files).generated()
-    assert dict((name, state.table) for name, state in found.items()) == {
+    assert {name: state.table for name, state in found.items()} == {
         "eth1": 10001,
         "ens6": 15000,
     }

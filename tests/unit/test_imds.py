@@ -394,7 +394,7 @@ def test_only_keys_that_are_listed_are_asked_for(service):
     texts = eni_texts(1, {"ipv4-prefix": "10.0.1.64/28", "owner-id": "1", "vpc-id": "v"})
     one = service(one_eni(texts))
     assert one.imds.eni(SECOND).prefixes == ("10.0.1.64/28",)
-    asked = set(request.path.rsplit("/", 1)[1] for request in one.session.requests)
+    asked = {request.path.rsplit("/", 1)[1] for request in one.session.requests}
     assert "owner-id" not in asked and "network-card" not in asked
 
 

@@ -135,7 +135,7 @@ def test_reading_takes_one_process_a_family(families):
     state = iproute.read(runner, {"dmz": 10001}, families)
     assert [argv[1] for argv, _ in runner.ran] == ["-{0}".format(family) for family in families]
     expected = {4: RULE, 6: RULE6}
-    assert state.rules == set(expected[family] for family in families)
+    assert state.rules == {expected[family] for family in families}
     for _, stdin in runner.ran:
         assert all(line.split()[1] == "show" for line in stdin.splitlines())
 

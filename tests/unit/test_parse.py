@@ -17,8 +17,8 @@ def parsed(text):
     "line, expected",
     [
         (
-            "2: eth1    inet 10.0.1.10/24 brd 10.0.1.255 scope global eth1\\       valid_lft forever"
-            " preferred_lft forever",
+            "2: eth1    inet 10.0.1.10/24 brd 10.0.1.255 scope global dynamic eth1\\       "
+            "valid_lft 3402sec preferred_lft 3402sec",
             Address("10.0.1.10", 24, "eth1"),
         ),
         (

@@ -103,8 +103,8 @@ def test_a_plan_shows_the_files_as_diffs_and_the_kernel_as_commands(survey):
 
 
 def test_a_plan_for_ipv6_names_the_family(survey):
-    found = survey(ipv6_texts(1))
-    assert "+ ip -6 rule add pref 10001 from 2600:1f18:0:1::10 " in report.plans_text(plans_of(found))
+    text = report.plans_text(plans_of(survey(ipv6_texts(1))))
+    assert "+ ip -6 rule add pref 10001 from 2600:1f18:0:1::10 lookup 10001\n" in text
 
 
 def test_a_plan_without_changes_says_so(survey):

@@ -15,7 +15,12 @@ NET = "/sys/class/net"
 def make(fs, name, **attributes):
     """Create a device; attributes are files, `master` is a link."""
     master = attributes.pop("master", None)
-    defaults = {"address": "02:00:00:00:00:02", "flags": "0x1003", "uevent": "INTERFACE=" + name}
+    defaults = {
+        "address": "02:00:00:00:00:02",
+        "flags": "0x1003",
+        "ifindex": "7",
+        "uevent": "INTERFACE=" + name,
+    }
     for attribute, text in dict(defaults, **attributes).items():
         if text is not None:
             fs.create_file("{0}/{1}/{2}".format(NET, name, attribute), contents=text + "\n")
@@ -25,7 +30,7 @@ def make(fs, name, **attributes):
 
 def test_a_network_card(fs):
     make(fs, "eth1")
-    assert sysfs.device("eth1") == Device("eth1", "02:00:00:00:00:02", "", "", True)
+    assert sysfs.device("eth1") == Device("eth1", "02:00:00:00:00:02", "", "", True, 7)
 
 
 @pytest.mark.parametrize(
@@ -75,8 +80,8 @@ def test_a_device_that_goes_while_it_is_read_is_none(fs, monkeypatch):
 
 
 def test_a_device_of_which_only_the_address_could_be_read_is_not_up(fs):
-    make(fs, "eth1", flags=None, uevent=None)
-    assert sysfs.device("eth1") == Device("eth1", "02:00:00:00:00:02", "", "", False)
+    make(fs, "eth1", flags=None, ifindex=None, uevent=None)
+    assert sysfs.device("eth1") == Device("eth1", "02:00:00:00:00:02", "", "", False, 0)
 
 
 def test_another_error_is_told(fs, monkeypatch):

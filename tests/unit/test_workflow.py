@@ -47,9 +47,9 @@ def inet(address, device="eth1"):
 def tree(tmpdir):
     """Return {path: bytes} of the host's files."""
     root = tmpdir.join("root")
-    return dict(
-        (path.relto(root), path.read_binary()) for path in root.visit(fil=lambda p: p.isfile())
-    )
+    return {
+        path.relto(root): path.read_binary() for path in root.visit(fil=lambda p: p.isfile())
+    }
 
 
 @pytest.fixture
@@ -299,7 +299,7 @@ class TestAdd(object):
         assert workflow.add(host(enis, cards), "eth2").state.table == 10002
         state = workflow.add(host(enis, cards), "ens6").state
         assert state.table == 15000
-        assert set(rule.priority for rule in state.rules) == {15000}
+        assert {rule.priority for rule in state.rules} == {15000}
         assert workflow.add(host(enis, cards), "ens6").files == {}
         workflow.remove(host(enis, cards), "eth2")
         assert workflow.add(host(enis, cards), "ens6").state.table == 10002
@@ -602,7 +602,7 @@ class TestSurvey(object):
     def surveyed(self, one, name=None):
         found, problem = workflow.survey(one, name)
         assert problem is None
-        return dict((device.name, plan) for device, plan in found)
+        return {device.name: plan for device, plan in found}
 
     def test_it_changes_nothing(self, host, tmpdir):
         before = tree(tmpdir)
@@ -664,7 +664,7 @@ class TestSurvey(object):
         one = host(devices=self.CARDS, answers={MACS: REFUSED})
         found, problem = workflow.survey(one)
         assert isinstance(problem, MetadataUnavailable)
-        plans = dict((device.name, plan) for device, plan in found)
+        plans = {device.name: plan for device, plan in found}
         assert "vlan" in plans["eth1.5"].left_alone
         assert "unavailable" in plans["eth1"].left_alone
         assert all(plan.files == {} and plan.steps == [] for plan in plans.values())
