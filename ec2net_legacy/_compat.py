@@ -12,7 +12,9 @@ import time
 from ec2net_legacy._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from typing import Any, Callable, Optional, Tuple, Union
+    from typing import Any, Callable, Dict, List, Optional, Tuple, Union
+
+PYTHON2 = sys.version_info[0] == 2
 
 # Python 2.7 has no monotonic clock; a wall clock step then costs at most one deadline.
 monotonic = getattr(time, "monotonic", time.time)  # type: Callable[[], float]
@@ -58,6 +60,17 @@ def requests_timeout(version, connect, read):
     return (connect, read) if release >= (2, 4) else max(connect, read)
 
 
+def configobj_lines(lines):
+    # type: (List[str]) -> Tuple[List[Any], Dict[str, str]]
+    """Return `lines` and the options with which configobj reads them.
+
+    On Python 2 it takes bytes, and 4.7.2 fails on anything else.
+    """
+    if PYTHON2:
+        return [line.encode("utf-8") for line in lines], {"encoding": "utf-8"}
+    return list(lines), {}
+
+
 def import_validate():
     # type: () -> Any
     """Return configobj's validator module: top-level in 4.x and 5.0.6, in the package since."""
@@ -68,18 +81,23 @@ def import_validate():
     return validate
 
 
-def discard_standard_streams(streams):
-    # type: (Tuple[Any, ...]) -> None
-    """Flush `streams`; a reader that went away (``ec2net status | head``) is not an error.
+def flush(stream):
+    # type: (Any) -> bool
+    """Flush `stream`; return False where what was written to it got lost.
 
-    A stream that was closed before the start (``>&-``) is None.
+    A reader that went away (``ec2net status | head``) is no loss, nor is a stream that was closed
+    before the start (``>&-``), which is None. What cannot be written is dropped: the interpreter
+    would try, and complain, once more at its end.
     """
-    for stream in streams:
-        try:
-            if stream is not None:
-                stream.flush()
-        except (IOError, OSError, ValueError):
-            pass
+    if stream is None:
+        return True
+    try:
+        stream.flush()
+    except (IOError, OSError, ValueError) as error:
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, stream.fileno())
+        return getattr(error, "errno", None) == errno.EPIPE
+    return True
 
 
 def exit_status(returncode):
@@ -88,6 +106,3 @@ def exit_status(returncode):
     if returncode is None:
         return 1
     return returncode if returncode >= 0 else 128 - returncode
-
-
-PYTHON2 = sys.version_info[0] == 2

@@ -8,9 +8,9 @@ import sys
 import syslog
 
 from ec2net_legacy import __version__, event, settings
-from ec2net_legacy._compat import discard_standard_streams, text
+from ec2net_legacy._compat import flush, text
 from ec2net_legacy._typing import TYPE_CHECKING
-from ec2net_legacy.errors import Ec2netError, UsageError
+from ec2net_legacy.errors import FAILED, Ec2netError, UsageError
 
 if TYPE_CHECKING:
     from typing import Callable, NoReturn
@@ -73,7 +73,9 @@ def _scan(_):
         _tell(plan, "add")
     for name, error in failures:
         _log.error("%s: %s", name, error)
-    return max([error.exit_code for _, error in failures] or [0])
+    codes = {error.exit_code for _, error in failures}
+    # That nothing was changed is true only where nothing else happened.
+    return codes.pop() if len(codes) == 1 else int(bool(codes))
 
 
 def ec2net():
@@ -106,13 +108,11 @@ def _ec2net(arguments):
         found, problem = workflow.survey(
             _host(), _name(arguments) if arguments.interface else None
         )
-        if problem is not None:
-            raise problem
         plans = [plan for _, plan in found]
         _print(report.plans_json(plans) if arguments.json else report.plans_text(plans))
-        return 0
-    found, problem = workflow.survey(_host())
-    _print(report.status_json(found) if arguments.json else report.status_text(found))
+    else:
+        found, problem = workflow.survey(_host())
+        _print(report.status_json(found) if arguments.json else report.status_text(found))
     if problem is not None:
         raise problem
     return 0
@@ -170,14 +170,19 @@ def _run(parser, command):
     """Parse, run `command`, and turn what goes wrong into one line and an exit code."""
     _start_logging(parser.prog, "--debug" in sys.argv[1:])
     try:
-        return command(parser.parse_args([text(argument) for argument in sys.argv[1:]]))
+        code = command(parser.parse_args([text(argument) for argument in sys.argv[1:]]))
+        return code if flush(sys.stdout) else FAILED
     except Ec2netError as error:
+        flush(sys.stdout)
         _log.error("%s", error)
         return error.exit_code
     except KeyboardInterrupt:
         return 130
-    finally:
-        discard_standard_streams((sys.stdout, sys.stderr))
+    except Exception as error:
+        # A mistake of ours: still one line in the log of a boot, and the rest for who asks.
+        _log.error("internal error: %s: %s", type(error).__name__, error)
+        _log.debug("please report this", exc_info=True)
+        return FAILED
 
 
 def _print(output):
@@ -201,7 +206,8 @@ class _SyslogHandler(logging.Handler):
         """Send one record."""
         for level, priority in self._PRIORITY:
             if record.levelno >= level:
-                syslog.syslog(priority, str(self.format(record)))
+                line = self.format(record).encode("ascii", "backslashreplace").decode("ascii")
+                syslog.syslog(priority, str(line))
                 return
 
 

@@ -84,7 +84,7 @@ def _routes(name, eni, table):
         return tuple(Route(subnet, "", name, table, 6) for subnet in eni.subnets6)
     subnet = ipaddress.IPv4Network(eni.subnet)
     # AWS: "the base of the VPC network range plus one" is each subnet's router.
-    router = str(subnet.network_address + 1)
+    router = (subnet.network_address + 1).compressed
     return (
         Route(eni.subnet, "", name, table, 4),
         Route("default", router, name, table, 4),

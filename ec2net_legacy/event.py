@@ -26,7 +26,8 @@ def interface_name(value, what="interface"):
     # type: (str, str) -> str
     """Return `value` if it can be an interface name; UsageError, naming `what`, if not."""
     name = text(value)
-    if not _NAME.match(name):
+    # eth1.cfg names the file of eth1, not an interface.
+    if not _NAME.match(name) or name.endswith(".cfg"):
         raise UsageError(
             "{0} is {1}: expected an interface name such as eth1".format(what, quoted(name))
         )

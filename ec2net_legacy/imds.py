@@ -38,8 +38,9 @@ _VERSION_1 = (403, 404, 405)
 _WORTH_RETRYING = (429, 500, 502, 503, 504)
 _FIRST_PAUSE = 0.25
 _LONGEST_PAUSE = 4.0
-# Until then an ENI with IPv6 keys only may be a dual-stack one of which half is there.
-_IPV6_ONLY_AFTER = 5.0
+# Of the attach deadline: until then an ENI with IPv6 keys only may be a dual-stack one of which
+# half is there. 20 s by default; the slowest propagation reported took 18.
+_IPV6_ONLY_AFTER = 2.0 / 3.0
 
 
 class Imds(object):
@@ -97,9 +98,10 @@ class Imds(object):
         """
         start = self._clock()
         pause = _FIRST_PAUSE
+        ipv6_only_after = self._settings.attach_deadline * _IPV6_ONLY_AFTER
         while True:
             waited = self._clock() - start
-            eni = self._read_eni(mac, False, waited >= _IPV6_ONLY_AFTER)
+            eni = self._read_eni(mac, False, waited >= ipv6_only_after)
             if eni is not None:
                 return eni
             if waited + pause > self._settings.attach_deadline:
@@ -126,10 +128,11 @@ class Imds(object):
             if text is None:
                 return None
             texts[key] = text
-        # Before the number has propagated it reads 0, which only the primary's is.
-        if texts["device-number"].strip() == "0" and not is_primary:
+        eni = metadata.parse_eni(mac, texts)
+        # Before it has propagated it reads 0, which on the first card is the primary's alone.
+        if eni.device_number == 0 and eni.network_card == 0 and not is_primary:
             return None
-        return metadata.parse_eni(mac, texts)
+        return eni
 
     def _get(self, key):
         # type: (str) -> Optional[str]
@@ -156,15 +159,18 @@ class Imds(object):
 
     def _get_once(self, path):
         # type: (str) -> Optional[str]
+        fresh = False
         if self._token is None:
             self._token = self._fetch_token()
-        response = self._request("GET", path, {_TOKEN_HEADER: self._token} if self._token else {})
-        if response.status == 401 and self._cached:
-            # The cached token may be of an earlier life of this instance; once, not in a circle.
-            _log.debug("the cached token is not accepted")
+            fresh = not self._cached
+        response = self._request("GET", path, self._headers())
+        if response.status == 401 and not fresh:
+            # The cached token is of an earlier life of this instance, or this one's end has come.
+            # A fresh one that is not accepted either is the service's trouble.
+            _log.debug("the token is not accepted")
             self._cached = False
             self._token = self._fetch_token()
-            response = self._request("GET", path, {_TOKEN_HEADER: self._token})
+            response = self._request("GET", path, self._headers())
         if response.status == 404:
             return None
         if response.status != 200:
@@ -173,6 +179,14 @@ class Imds(object):
             return response.body.decode("ascii")
         except UnicodeDecodeError:
             raise MetadataInvalid(path, response.body.decode("latin-1"), "plain text")
+
+    def _headers(self):
+        # type: () -> Dict[str, str]
+        # Not compressed: the length then says whether all of an answer came.
+        headers = {"Accept-Encoding": "identity"}
+        if self._token:
+            headers[_TOKEN_HEADER] = self._token
+        return headers
 
     def _fetch_token(self):
         # type: () -> str
@@ -228,8 +242,10 @@ class Imds(object):
     def _open(self):
         # type: () -> None
         # A tenth of a second: not before a request is certain.
-        import requests
-
+        try:
+            import requests
+        except ImportError:
+            raise HostError("the Python module requests is not installed")
         if self._session is None:
             self._session = requests.Session()
         # A proxy for the outside must not see the credentials that this service hands out.
@@ -269,7 +285,8 @@ class Imds(object):
                     stream=True,
                 )
                 body = _read_body(answer)
-        except (requests.exceptions.RequestException, _TooSlow) as error:
+        # requests looks at a redirect's target even when told not to follow, and may fail over it.
+        except (requests.exceptions.RequestException, ValueError, _BadAnswer) as error:
             raise _TryAgain("{0} {1}: {2}".format(method, url, _reason(error)))
         _log.debug("%s %s: %d, %d bytes", method, url, answer.status_code, len(body))
         return _Response(answer.status_code, body, answer.headers.get("Retry-After", ""))
@@ -284,8 +301,8 @@ class _TryAgain(Exception):
         self.pause = pause
 
 
-class _TooSlow(Exception):
-    """The whole answer took too long, although each byte of it came in time."""
+class _BadAnswer(Exception):
+    """The answer as a whole took too long, is too large or ended too early."""
 
 
 class _Response(object):
@@ -308,7 +325,11 @@ def _read_body(answer):
         body += chunk
         if len(body) > _LARGEST_BODY:
             answer.close()
-            raise _TooSlow("more than {0} bytes".format(_LARGEST_BODY))
+            raise _BadAnswer("more than {0} bytes".format(_LARGEST_BODY))
+    # requests does not mind an answer that ends too early, with half of the addresses, say.
+    length = answer.headers.get("Content-Length", "")
+    if length.isdigit() and int(length) != len(body) and not answer.headers.get("Content-Encoding"):
+        raise _BadAnswer("{0} of {1} bytes came".format(len(body), length))
     return body
 
 
@@ -330,13 +351,16 @@ def _reason(error):
             break
         reason = inner
     said = getattr(reason, "strerror", None) or str(reason)
-    return said.split(": ", 1)[-1] if said.startswith("<") else said
+    said = said.split(": ", 1)[-1] if said.startswith("<") else said
+    # It can quote what the server sent.
+    plain = _compat.text(said)
+    return plain if re.match(r"[ -~]{1,100}\Z", plain) else _compat.quoted(plain)
 
 
 @contextmanager
 def _time_limit(seconds):
     # type: (float) -> Iterator[None]
-    """Raise _TooSlow in the body after `seconds`.
+    """Raise _BadAnswer in the body after `seconds`.
 
     A socket's time-out starts anew with every byte, so a server that drips would hold a boot for
     ever. Only the main thread gets signals; elsewhere the socket's time-out has to do.
@@ -344,7 +368,7 @@ def _time_limit(seconds):
 
     def expire(*_):
         # type: (object) -> None
-        raise _TooSlow("no complete answer within {0:.1f} s".format(seconds))
+        raise _BadAnswer("no complete answer within {0:.1f} s".format(seconds))
 
     try:
         previous = signal.signal(signal.SIGALRM, expire)

@@ -13,7 +13,7 @@ from ec2net_legacy.errors import MetadataInvalid
 from ec2net_legacy.model import Eni
 
 if TYPE_CHECKING:
-    from typing import Callable, Dict, FrozenSet, Iterable, List, Optional, Tuple, Union
+    from typing import Callable, Dict, FrozenSet, List, Optional, Tuple, Union
 
     Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
 
@@ -77,6 +77,8 @@ def parse_eni(mac, texts):
     subnets6, addresses6, prefixes6 = _family(
         texts, "subnet-ipv6-cidr-blocks", "ipv6s", "ipv6-prefix", 6
     )
+    if not addresses and not addresses6:
+        raise MetadataInvalid("local-ipv4s", "", "at least one address")
     interface_id = texts["interface-id"].strip()
     if not _ENI_ID.match(interface_id):
         raise MetadataInvalid("interface-id", texts["interface-id"], "an ENI id such as eni-0a1b2c")
@@ -129,14 +131,20 @@ def _family(texts, subnet_key, address_key, prefix_key, family):
         return network
 
     expected = "an IPv{0} {{0}} inside {1}".format(family, " ".join(str(one) for one in subnets))
-    addresses = _lines(
-        texts, address_key, expected.format("address"), lambda line: inside(_without_length(line))
-    )
+    def host(line):
+        # type: (str) -> Network
+        address = inside(_without_length(line))
+        if any(address.network_address in _not_for_hosts(outer) for outer in subnets):
+            raise ValueError(line)
+        return address
+
+    addresses = _lines(texts, address_key, expected.format("address of a host"), host)
     prefixes = _lines(texts, prefix_key, expected.format("prefix"), inside)
     return (
-        tuple(str(network) for network in subnets),
-        tuple(str(network.network_address) for network in addresses),
-        tuple(str(network) for network in prefixes),
+        # Not str(), which is bytes on Python 2.
+        tuple(network.compressed for network in subnets),
+        tuple(network.network_address.compressed for network in addresses),
+        tuple(network.compressed for network in prefixes),
     )
 
 
@@ -189,13 +197,14 @@ def _unicast(network):
     return network
 
 
+def _not_for_hosts(subnet):
+    # type: (Network) -> Tuple[object, ...]
+    """Return the addresses that AWS keeps: the network's, the router's, and IPv4's broadcast."""
+    base = subnet.network_address
+    return (base, base + 1) + ((subnet.broadcast_address,) if subnet.version == 4 else ())
+
+
 def _contains(outer, inner):
     # type: (Network, Network) -> bool
     # subnet_of() came with Python 3.7.
     return inner.network_address in outer and inner.prefixlen >= outer.prefixlen
-
-
-def missing(listed):
-    # type: (Iterable[str]) -> List[str]
-    """Return the keys that an ENI with IPv4 has and `listed` lacks, for a message."""
-    return [key for key in _ALWAYS + _IPV4 if key not in frozenset(listed)]

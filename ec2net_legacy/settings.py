@@ -2,11 +2,12 @@
 from __future__ import absolute_import, print_function, unicode_literals
 
 import errno
+import math
 import os
 import re
 from collections import namedtuple
 
-from ec2net_legacy._compat import import_validate, quoted
+from ec2net_legacy._compat import configobj_lines, import_validate, quoted, text
 from ec2net_legacy._typing import TYPE_CHECKING
 from ec2net_legacy.errors import SettingsError
 
@@ -77,15 +78,18 @@ def parse(lines, path=PATH):
     SettingsError names `path`, line and what may stand there.
     """
     # Half as dear as the rest of a run without requests, hence not before there is a file.
-    import configobj
-
+    try:
+        import configobj
+    except ImportError:
+        raise SettingsError("{0} needs the Python module configobj".format(path))
+    readable, options = configobj_lines(lines)
     with open(_SPEC) as stream:
         spec = configobj.ConfigObj(stream, interpolation=False, list_values=False, _inspec=True)
     source = _Source(path, lines)
     try:
-        plain = configobj.ConfigObj(list(lines), interpolation=False, raise_errors=True)
+        plain = configobj.ConfigObj(readable, interpolation=False, raise_errors=True, **options)
     except configobj.ConfigObjError as error:
-        problem = quoted((error.line or "").strip())
+        problem = quoted(text(error.line or "").strip())
         raise SettingsError(
             "{0}:{1}: {2}: expected KEY = VALUE, [SECTION] or a comment".format(
                 path, error.line_number, problem
@@ -93,7 +97,7 @@ def parse(lines, path=PATH):
         )
     # Before validate(), which takes for granted that a section is one.
     _refuse_structure(plain, spec, (), source)
-    config = configobj.ConfigObj(list(lines), configspec=spec, interpolation=False)
+    config = configobj.ConfigObj(readable, configspec=spec, interpolation=False, **options)
     results = config.validate(import_validate().Validator(), preserve_errors=True)
     for sections, key, _ in configobj.flatten_errors(config, results):
         values, checks = config, spec
@@ -183,9 +187,13 @@ def _check(settings, source):
     # type: (Settings, _Source) -> None
     """Refuse what a configspec cannot express."""
     directory = settings.run_directory
-    if not directory.startswith("/"):
+    if not directory.startswith("/") or "\0" in directory:
         problem = "run_directory = {0}".format(directory)
         raise source.error((), "run_directory", problem, "an absolute path")
+    for key, value in zip(MetadataSettings._fields, settings.metadata):
+        # configobj compares with the limits only, and "nan" is not beyond any.
+        if isinstance(value, float) and math.isnan(value):
+            raise source.error(("metadata",), key, "{0} = nan".format(key), "a number")
     for url in settings.metadata.endpoints or ("",):
         if not re.match(r"https?://[^\s/]+(/\S*)?\Z", url):
             problem = "endpoints = {0}".format(url)

@@ -8,7 +8,13 @@ from collections import namedtuple
 
 from ec2net_legacy import _compat, backends, desired
 from ec2net_legacy._typing import TYPE_CHECKING
-from ec2net_legacy.errors import CommandError, Ec2netError, HostError, MetadataUnavailable
+from ec2net_legacy.errors import (
+    CommandError,
+    Ec2netError,
+    HostError,
+    MetadataInvalid,
+    MetadataUnavailable,
+)
 from ec2net_legacy.host import sysfs
 from ec2net_legacy.host.command import Runner
 from ec2net_legacy.host.files import Files
@@ -16,7 +22,7 @@ from ec2net_legacy.host.rundir import RunDirectory
 from ec2net_legacy.kernel import diff, iproute
 
 if TYPE_CHECKING:
-    from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
+    from typing import Any, Callable, Dict, FrozenSet, Iterable, List, Optional, Tuple
 
     from ec2net_legacy.imds import Imds
     from ec2net_legacy.kernel.parse import KernelState
@@ -28,6 +34,8 @@ _log = logging.getLogger(__name__)
 # A driver sets the address within milliseconds of the device's appearance.
 _MAC_WAIT = 5.0
 _MAC_POLL = 0.05
+# Another run needs a fraction of a second once it has read its metadata.
+_LOCK_WAIT = 20.0
 
 
 class Host(object):
@@ -73,9 +81,10 @@ Plan = namedtuple(
 """What is to be done for an interface.
 
 `files`: {path: text, or None to delete}; `before`: the same paths' present texts. `steps`: the
-kernel's changes, made at once when the interface is `live` (up, with its primary address); else only
-its deletions are, and the generated file adds the rest when the interface comes up. `left_alone`: why nothing is done, else "".
-`warning`: what the administrator should know about it, else "".
+kernel's changes, made at once when the interface is `live` (up, with its primary address); else
+only the deletions are, and the generated file adds the rest when the interface comes up.
+`left_alone`: why nothing is done, else "". `warning`: what the administrator should know about it,
+else "".
 """
 
 
@@ -88,17 +97,22 @@ def add(host, name):
     reason = _reason_to_leave(host.settings, device, configuration)
     if reason:
         return _left_alone(name, reason, configuration)
-    if host.imds.primary_mac() == device.mac:
-        return _left_alone(name, "it is the primary interface")
-    eni = host.imds.wait_for_eni(device.mac)
-    if _ignored(host.settings, eni.interface_id):
-        return _left_alone(name, "{0} is ignored by the settings".format(eni.interface_id))
-    with host.run_directory.lock():
-        found = host.devices.device(name)
-        if found is None or found.mac != device.mac:
-            raise HostError("{0} vanished in the meantime: nothing changed".format(name))
-        plan = _plan(host, backend, found, eni)
-        _carry_out(host, plan)
+    # From before metadata is read: of two runs the one with the newer reading writes last.
+    patience = host.settings.metadata.attach_deadline + _LOCK_WAIT
+    with host.run_directory.lock(name, patience):
+        if host.imds.primary_mac() == device.mac:
+            return _left_alone(name, "it is the primary interface")
+        eni = host.imds.wait_for_eni(device.mac)
+        if _ignored(host.settings, eni.interface_id):
+            return _left_alone(name, "{0} is ignored by the settings".format(eni.interface_id))
+        with host.run_directory.lock():
+            found = host.devices.device(name)
+            if found is None or found.mac != device.mac:
+                raise HostError("{0} vanished in the meantime: nothing changed".format(name))
+            plan = _plan(host, backend, found, eni)
+            _carry_out(host, plan)
+            if host.run_directory.read(_device_note(name)) is None:
+                host.run_directory.write(_device_note(name), str(found.index))
     return plan
 
 
@@ -117,11 +131,13 @@ def remove(host, name):
         if record.families:
             steps = diff.changes(nothing, record, host.kernel(record.families))
         plan = _left_alone(name, "")._replace(files=files, before=before, steps=steps, live=True)
+        host.files.check(plan.files)
         # The kernel first: the file says what is still to be taken back if this is interrupted.
         iproute.apply_changes(host.runner, plan.steps)
         host.files.put(plan.files)
+        host.files.tidy(backend.leftovers(name))
         host.run_directory.forget(_note(name))
-        host.run_directory.forget(_device_note(name))
+        host.run_directory.forget_lock(name)
     return plan
 
 
@@ -132,12 +148,12 @@ def up(host, name):
     try:
         plan = add(host, name)
     except Ec2netError as error:
-        if host.devices.device(name) is None or not host.backend.configuration(name).exists:
+        if host.devices.device(name) is None or not _is_ours(host, name):
             raise
         _log.warning("%s: %s; brought up as configured before", name, error)
         plan = _left_alone(name, "its configuration stays as it was")
         problem = error
-    if not host.backend.configuration(name).exists:
+    if not _is_ours(host, name):
         return plan
     if _came_back_unnoticed(host, name):
         # The distribution takes it to be up still: ifup alone would do nothing.
@@ -152,11 +168,12 @@ def down(host, name):
     # type: (Host, str) -> Plan
     """The distribution's `ifdown`, then `remove`, also when the former fails."""
     problem = None  # type: Optional[CommandError]
-    if host.backend.configuration(name).exists:
+    if _is_ours(host, name):
         try:
             _distribution(host, host.backend.down_command(name))
         except CommandError as error:
             problem = error
+        host.run_directory.forget(_device_note(name))
     plan = remove(host, name)
     if problem is not None:
         # Without a device ifdown cannot succeed, and there is nothing left to take down.
@@ -164,6 +181,12 @@ def down(host, name):
             raise problem
         _log.debug("%s: %s", name, problem)
     return plan
+
+
+def _is_ours(host, name):
+    # type: (Host, str) -> bool
+    configuration = host.backend.configuration(name)
+    return bool(configuration.exists and not configuration.keep)
 
 
 def scan(host):
@@ -188,39 +211,50 @@ def scan(host):
 
 
 def survey(host, name=None):
-    # type: (Host, Optional[str]) -> Tuple[List[Tuple[Device, Plan]], Optional[MetadataUnavailable]]
+    # type: (Host, Optional[str]) -> Tuple[List[Tuple[Device, Plan]], Optional[Ec2netError]]
     """Return each device (or just `name`) with the plan for it, and why metadata is missing, if so.
 
     Reads metadata and kernel once for all and changes nothing. Without metadata the plans say only
     what this host knows by itself.
     """
     devices = _devices(host) if name is None else [_settled_device(host, name)]
-    problem = None  # type: Optional[MetadataUnavailable]
-    listed, primary = frozenset(), ""  # type: frozenset[str], str
+    problem = None  # type: Optional[Ec2netError]
+    unavailable = ""
+    listed, primary = frozenset(), ""  # type: FrozenSet[str], str
     try:
         listed, primary = frozenset(host.imds.macs()), host.imds.primary_mac()
     except MetadataUnavailable as error:
-        problem = error
+        problem, unavailable = error, str(error)
     kernel = _KernelOnce(host)
     found = []
     for device in devices:
         configuration = host.backend.configuration(device.name)
         local = _reason_to_leave(host.settings, device, configuration)
-        if problem is not None:
-            found.append((device, _left_alone(device.name, local or str(problem))))
+        if unavailable:
+            found.append((device, _left_alone(device.name, local or unavailable)))
             continue
-        eni = None
-        if device.mac in listed and not device.kind:
-            eni = host.imds.eni(device.mac, device.mac == primary)
-        reason = _remote_reason(host.settings, device, listed, primary, eni)
-        if device.mac != primary:
-            reason = local or reason
-        if reason or eni is None:
-            plan = _left_alone(device.name, reason)._replace(eni=eni)
-        else:
-            plan = _plan(host, host.backend, device, eni, kernel)
+        try:
+            plan = _survey_device(host, device, local, listed, primary, kernel)
+        except (MetadataInvalid, MetadataUnavailable) as error:
+            # The other interfaces are of interest all the same.
+            problem = error
+            plan = _left_alone(device.name, str(error))
         found.append((device, plan))
     return found, problem
+
+
+def _survey_device(host, device, local, listed, primary, kernel):  # noqa: PLR0913
+    # type: (Host, Device, str, FrozenSet[str], str, _KernelOnce) -> Plan
+    """Return the plan for one device; `local` is why this host's own knowledge leaves it alone."""
+    eni = None
+    if device.mac in listed and not device.kind:
+        eni = host.imds.eni(device.mac, device.mac == primary)
+    reason = _remote_reason(host.settings, device, listed, primary, eni)
+    if device.mac != primary:
+        reason = local or reason
+    if reason or eni is None:
+        return _left_alone(device.name, reason)._replace(eni=eni)
+    return _plan(host, host.backend, device, eni, kernel)
 
 
 def _remote_reason(settings, device, listed, primary, eni):
@@ -274,7 +308,7 @@ def _settled_device(host, name):
         device = host.devices.device(name)  # type: Optional[Device]
         if device is None:
             raise HostError("{0}: there is no such interface".format(name))
-        if device.mac:
+        if device.mac or device.kind:
             return device
         if host.clock() >= end:
             raise HostError("{0} has no MAC address after {1:.0f} s".format(name, _MAC_WAIT))
@@ -310,13 +344,13 @@ def _left_alone(name, reason, configuration=None):
 def _plan(host, backend, device, eni, kernel=None):
     # type: (Host, Any, Device, Eni, Optional[Callable[[Iterable[int]], KernelState]]) -> Plan
     settings = host.settings
-    generated = backend.generated()
-    present = generated.pop(device.name, None)
+    tables = backend.tables()
+    present = tables.pop(device.name, None)
     offset = desired.choose_offset(
         device.name,
         eni,
-        present.table - settings.table_base if present else None,
-        frozenset(other.table - settings.table_base for other in generated.values()),
+        None if present is None else present - settings.table_base,
+        frozenset(table - settings.table_base for table in tables.values()),
     )
     state = desired.interface_state(
         device.name, eni, settings.table_base + offset, settings.priority_base + offset
@@ -355,18 +389,19 @@ def _changed_files(host, files):
 
 def _carry_out(host, plan):
     # type: (Host, Plan) -> None
-    note = _note(plan.name)
+    note, notes, backend = _note(plan.name), host.run_directory, host.backend
     if plan.files:
         # Until the kernel is there, what the old text added is remembered beside what the new
         # one adds: the next run takes it back if this one dies in between.
-        texts = [host.run_directory.read(note) or "", host.backend.configuration(plan.name).text]
+        texts = [notes.read(note) or "", backend.configuration(plan.name).text]
         texts += [text or "" for text in plan.files.values()]
-        host.run_directory.write(note, "".join(texts))
+        notes.write(note, "".join(texts))
     host.files.put(plan.files)
     # What is to be added to an interface that is not up, its file adds at ifup.
     iproute.apply_changes(host.runner, [step for step in plan.steps if plan.live or not step.add])
-    if plan.files:
-        host.run_directory.write(note, host.backend.configuration(plan.name).text)
+    text = backend.configuration(plan.name).text
+    if notes.read(note) not in (None, text):
+        notes.write(note, text)
 
 
 def _note(name):

@@ -24,6 +24,11 @@ class Reader(Protocol):
         """Return the text of a regular file, None where there is none."""
         raise NotImplementedError
 
+    def may_write(self, path):
+        # type: (str) -> bool
+        """Return whether `path` is a regular file or not there at all."""
+        raise NotImplementedError
+
     def glob(self, pattern):
         # type: (str) -> List[str]
         """Return the paths that match a shell pattern, sorted."""

@@ -14,16 +14,13 @@ import re
 from ec2net_legacy._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from typing import Callable
+    from typing import Callable, Optional
 
-    Change = Callable[[str, str], str]
+    Change = Callable[[Optional[str], str], Optional[str]]
 
 PATH = "/etc/dhcp/dhclient.conf"
 
-# Begins with a line end of its own, so that taking it out again restores also a file whose last
-# line has none.
-_PARAGRAPH = """
-# ec2net {name}: begin. Renew by broadcast, out of the interface that has the lease.
+_PARAGRAPH = """# ec2net {name}: begin. Renew by broadcast, out of the interface that has the lease.
 interface "{name}" {{
   if option dhcp-message-type = 5 {{
     supersede dhcp-server-identifier 255.255.255.255;
@@ -34,17 +31,23 @@ interface "{name}" {{
 
 
 def with_broadcast_renewal(text, interface):
-    # type: (str, str) -> str
-    """Return the configuration `text` with the paragraph of `interface`, at the end."""
-    if _PARAGRAPH.format(name=interface) in text:
+    # type: (Optional[str], str) -> Optional[str]
+    """Return the configuration `text` (None: no file) with the paragraph of `interface`."""
+    paragraph = _PARAGRAPH.format(name=interface)
+    if text is not None and paragraph in text:
         return text
-    # At the end: an interface's paragraph starts from the general options said so far.
-    return without_broadcast_renewal(text, interface) + _PARAGRAPH.format(name=interface)
+    others = without_broadcast_renewal(text, interface)
+    # At the end: an interface's paragraph starts from the general options said so far. It brings
+    # a line end of its own, so that taking it out again restores also a last line without one.
+    return paragraph if others is None else others + "\n" + paragraph
 
 
 def without_broadcast_renewal(text, interface):
-    # type: (str, str) -> str
-    """Return the configuration `text` without the paragraph of `interface`."""
+    # type: (Optional[str], str) -> Optional[str]
+    """Return the configuration `text` without the paragraph; None where nothing else was there."""
+    if text is None:
+        return None
     # From a begin to its own end: one whose end somebody deleted takes nothing else along.
-    paragraph = r"\n# ec2net {0}: begin\b.*\n(?:(?!# ec2net ).*\n)*?# ec2net {0}: end\n"
-    return re.sub(paragraph.format(re.escape(interface)), "", text)
+    paragraph = r"(?:\A|\n)# ec2net {0}: begin\b.*\n(?:(?!# ec2net ).*\n)*?# ec2net {0}: end\n"
+    rest = re.sub(paragraph.format(re.escape(interface)), "", text)
+    return None if not rest and text.startswith("# ec2net ") else rest

@@ -30,7 +30,7 @@ _HEADER = (
 # add a comment line that says just EC2SYNC=no.
 """
 )
-_OPT_OUT = re.compile(r"^[ \t]*#[ \t]*EC2SYNC[ \t]*=[ \t]*[\"']?no[\"']?[ \t]*$", re.I | re.M)
+_OPT_OUT = re.compile(r"^[ \t]*#[ \t]*EC2SYNC[ \t]*=[ \t]*[\"']?no[\"']?[ \t\r]*$", re.I | re.M)
 _WIDTH = 77
 _CONTINUED = " \\"
 
@@ -95,7 +95,11 @@ class Ifupdown(object):
 
     def warning(self, interface):
         # type: (str) -> str
-        """Return why ifupdown will not see the generated file, "" where it will."""
+        """Return what of the generated configuration will have no effect, "" where all has."""
+        if not self._reader.may_write(dhclient.PATH):
+            return "{0} is not a regular file: leases are not renewed by broadcast".format(
+                dhclient.PATH
+            )
         if any(interfaces.reads(self._reader, path) for path in _own_paths(interface)):
             return ""
         return (
@@ -104,17 +108,19 @@ class Ifupdown(object):
             )
         )
 
-    def generated(self):
-        # type: () -> Dict[str, InterfaceState]
-        """Return what each generated file on this host records, by interface."""
-        states = {}  # type: Dict[str, InterfaceState]
+    def tables(self):
+        # type: () -> Dict[str, int]
+        """Return the route table of each interface with a file, also one edited by hand since."""
+        numbers = {}  # type: Dict[str, int]
         for path in self._reader.glob(DIRECTORY + "/*"):
-            text = self._reader.read(path)
-            if text is not None and text.startswith(_MARKER):
-                name = posixpath.basename(path)
-                name = name[: -len(".cfg")] if name.endswith(".cfg") else name
-                states[name] = recorded(name, text)
-        return states
+            text = self._reader.read(path) or ""
+            name = posixpath.basename(path)
+            name = name[: -len(".cfg")] if name.endswith(".cfg") else name
+            # A copy that somebody made is not an interface.
+            if interfaces.defines(text, name):
+                state = recorded(name, text)
+                numbers[name] = state.table or max([0] + [rule.table for rule in state.rules])
+        return {name: table for name, table in numbers.items() if table}
 
     def files(self, state, eni):
         # type: (InterfaceState, Eni) -> Dict[str, Optional[str]]
@@ -147,15 +153,21 @@ class Ifupdown(object):
                 paths.append(path)
         return paths
 
+    def leftovers(self, interface):
+        # type: (str) -> List[str]
+        """Return the files beside which a run that died may have left something."""
+        return list(_own_paths(interface)) + [dhclient.PATH]
+
     def _dhclient(self, change, interface):
         # type: (dhclient.Change, str) -> Dict[str, Optional[str]]
         if not self._reader.exists(posixpath.dirname(dhclient.PATH)):
             return {}
-        present = self._reader.read(dhclient.PATH)
-        changed = change(present or "", interface)
-        if changed == (present or ""):
+        # Behind a link is somebody else's file, of which the administrator is told.
+        if not self._reader.may_write(dhclient.PATH):
             return {}
-        return {dhclient.PATH: changed or None}
+        present = self._reader.read(dhclient.PATH)
+        changed = change(present, interface)
+        return {} if changed == present else {dhclient.PATH: changed}
 
     def _path(self, interface):
         # type: (str) -> str

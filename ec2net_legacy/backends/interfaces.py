@@ -60,9 +60,17 @@ def _follow(reader, path, found, depth):
 
 def _lines(text):
     # type: (str) -> Iterator[List[str]]
-    """Yield the words of each line; a backslash at its end continues it."""
-    for line in text.replace("\\\n", " ").splitlines():
-        yield line.split()
+    """Yield the words of each line; a backslash at its end continues it, but not in a comment."""
+    begun = ""
+    # Not splitlines(), which takes some bytes of UTF-8 for line ends.
+    for line in text.split("\n"):
+        if not begun and line.lstrip().startswith("#"):
+            continue
+        if line.endswith("\\"):
+            begun += line[:-1]
+            continue
+        yield (begun + line).split()
+        begun = ""
 
 
 def _source_lines(path, text):

@@ -3,6 +3,7 @@ from __future__ import absolute_import, print_function, unicode_literals
 
 import logging
 import os
+import threading
 from collections import namedtuple
 
 from ec2net_legacy._compat import exit_status
@@ -17,14 +18,19 @@ _log = logging.getLogger(__name__)
 # udev and dhclient start programs with hardly any PATH.
 _PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
+# Seconds; `ip` takes milliseconds, also for a thousand lines.
+_LONGEST_RUN = 15.0
+
 Result = namedtuple("Result", ["returncode", "stdout", "stderr"])
 
 
 def _environment():
     # type: () -> Dict[str, str]
     path = os.environ.get("PATH")
-    # Messages are matched in English.
-    return dict(os.environ, PATH=path + ":" + _PATH if path else _PATH, LC_ALL="C")
+    # str(): on Python 2 the environment is bytes, in whatever encoding. LC_ALL: messages are
+    # matched in English.
+    whole = path + str(":") + str(_PATH) if path else str(_PATH)
+    return dict(os.environ, PATH=whole, LC_ALL=str("C"))
 
 
 class Runner(object):
@@ -49,7 +55,13 @@ class Runner(object):
             )
         except OSError as error:
             raise HostError("cannot run {0}: {1}".format(argv[0], error.strerror))
-        out, err = process.communicate(stdin.encode("ascii"))
+        # A lock is held meanwhile; Python 2's communicate() has no time-out of its own.
+        limit = threading.Timer(_LONGEST_RUN, process.kill)
+        limit.start()
+        try:
+            out, err = process.communicate(stdin.encode("ascii"))
+        finally:
+            limit.cancel()
         return Result(
             exit_status(process.returncode),
             out.decode("utf-8", "replace"),

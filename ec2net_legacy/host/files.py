@@ -12,7 +12,7 @@ from ec2net_legacy._typing import TYPE_CHECKING
 from ec2net_legacy.errors import HostError
 
 if TYPE_CHECKING:
-    from typing import Dict, List, Optional
+    from typing import Dict, Iterable, List, Optional
 
 _log = logging.getLogger(__name__)
 
@@ -20,6 +20,9 @@ _log = logging.getLogger(__name__)
 # as it went in.
 _ENCODING = "latin-1"
 _GENERATED_MODE = 0o644
+_LARGEST = 1 << 20
+# ELOOP: a link to itself, which nobody can read.
+_NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENXIO)
 
 
 class Files(object):
@@ -34,22 +37,49 @@ class Files(object):
         """Return whether `path` is there."""
         return os.path.exists(self._real(path))
 
+    def may_write(self, path):
+        # type: (str) -> bool
+        """Return whether `path` is a regular file or not there at all."""
+        try:
+            return stat.S_ISREG(os.lstat(self._real(path)).st_mode)
+        except OSError:
+            return True
+
     def read(self, path):
         # type: (str) -> Optional[str]
         """Return the text of the regular file `path`, None where there is none."""
         try:
-            with open(self._real(path), "rb") as stream:
-                return stream.read().decode(_ENCODING)
+            # O_NONBLOCK: a FIFO that somebody put there must not hold a boot.
+            handle = os.open(self._real(path), os.O_RDONLY | os.O_NONBLOCK)
+            with os.fdopen(handle, "rb") as stream:
+                if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+                    return None
+                return stream.read(_LARGEST).decode(_ENCODING)
         except (IOError, OSError) as error:
-            if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR):
+            if error.errno in _NOT_THERE:
                 return None
             raise HostError("cannot read {0}: {1}".format(path, error.strerror))
 
     def glob(self, pattern):
         # type: (str) -> List[str]
         """Return the paths that match `pattern`, sorted."""
+        if "\0" in pattern:
+            return []
         real = glob.glob(self._real(pattern))
         return sorted("/" + os.path.relpath(path, self._root) for path in real)
+
+    def check(self, paths):
+        # type: (Iterable[str]) -> None
+        """Raise HostError for a path that is a symbolic link or the like: it is not ours."""
+        for path in paths:
+            if not self.may_write(path):
+                raise HostError("{0} is a symbolic link or a directory, not a file".format(path))
+
+    def tidy(self, paths):
+        # type: (List[str]) -> None
+        """Remove what a run that died while writing left beside `paths`."""
+        for path in paths:
+            _discard(_temporary(self._real(path)))
 
     def put(self, files):
         # type: (Dict[str, Optional[str]]) -> List[str]
@@ -59,7 +89,7 @@ class Files(object):
         a full or read-only disk leaves everything as it was.
         """
         changed = [path for path in sorted(files) if self.read(path) != files[path]]
-        self._refuse_links(changed)
+        self.check(changed)
         texts = [(path, files[path]) for path in changed]
         staged = []  # type: List[str]
         try:
@@ -71,15 +101,8 @@ class Files(object):
             for path, text in sorted(texts, key=lambda item: item[1] is None):
                 self._commit(path, text)
         finally:
-            for path in staged:
-                _discard(_temporary(self._real(path)))
+            self.tidy(staged)
         return changed
-
-    def _refuse_links(self, paths):
-        # type: (List[str]) -> None
-        for path in paths:
-            if os.path.islink(self._real(path)):
-                raise HostError("{0} is a symbolic link: expected a regular file".format(path))
 
     def _stage(self, path, text):
         # type: (str, str) -> None
@@ -87,7 +110,8 @@ class Files(object):
         try:
             if not os.path.isdir(os.path.dirname(real)):
                 _compat.make_directory(os.path.dirname(real), 0o755)
-            _write(_temporary(real), text, self._mode(real))
+            _write(_temporary(real), text)
+            _set_owner_and_mode(_temporary(real), real)
         except (IOError, OSError) as error:
             raise HostError("cannot write {0}: {1}".format(path, error.strerror))
 
@@ -105,14 +129,6 @@ class Files(object):
             raise HostError("cannot {0} {1}: {2}".format(verb, path, error.strerror))
         _log.debug("%s: %s", "removed" if text is None else "written", path)
 
-    def _mode(self, real):
-        # type: (str) -> int
-        """Return the mode of an existing file of the administrator's, else that of ours."""
-        try:
-            return stat.S_IMODE(os.stat(real).st_mode)
-        except OSError:
-            return _GENERATED_MODE
-
     def _real(self, path):
         # type: (str) -> str
         return os.path.join(self._root, path.lstrip("/"))
@@ -126,17 +142,28 @@ def _temporary(real):
     return os.path.join(directory, ".{0}.ec2net-new".format(name))
 
 
-def _write(path, text, mode):
-    # type: (str, str, int) -> None
+def _write(path, text):
+    # type: (str, str) -> None
     _unlink(path)
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(handle, "wb") as stream:
         stream.write(text.encode(_ENCODING))
         stream.flush()
-        # The umask of udev's and dhclient's children is not ours to rely on.
-        os.chmod(path, mode)
         # Without it a crash after the rename can leave an empty file for the next boot.
         os.fsync(stream.fileno())
+
+
+def _set_owner_and_mode(path, like):
+    # type: (str, str) -> None
+    """Make `path` what the file `like` is; 0644, whatever the umask, where there is none."""
+    try:
+        status = os.stat(like)
+    except OSError:
+        os.chmod(path, _GENERATED_MODE)
+        return
+    if (status.st_uid, status.st_gid) != (os.geteuid(), os.getegid()):
+        os.chown(path, status.st_uid, status.st_gid)
+    os.chmod(path, stat.S_IMODE(status.st_mode))
 
 
 def _unlink(path):

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_LOCK_WAIT = 20.0
 _LOCK_POLL = 0.05
 _LARGEST = 1 << 20
 
@@ -78,18 +77,32 @@ class RunDirectory(object):
                     "cannot remove {0}/{1}: {2}".format(self._path, name, error.strerror)
                 )
 
-    def lock(self):
-        # type: () -> Lock
-        """Return the host's lock, for use in a ``with``: one process at a time changes things."""
+    def lock(self, name="", wait=20.0):
+        # type: (str, float) -> Lock
+        """Return a lock, for use in a ``with``: that of the interface `name`, "" for the host's.
+
+        Entering it raises HostError when another process holds it for more than `wait` seconds.
+        """
         try:
             self._make()
         except OSError as error:
             raise HostError("cannot make {0}: {1}".format(self._path, error.strerror))
-        return Lock(os.path.join(self._path, "lock"), self._clock, self._sleep)
+        path = os.path.join(self._path, _lock_note(name) if name else "lock")
+        return Lock(path, wait, self._clock, self._sleep)
+
+    def forget_lock(self, name):
+        # type: (str) -> None
+        """Drop the lock of an interface that is gone; who holds it keeps it."""
+        self.forget(_lock_note(name))
 
     def _make(self):
         # type: () -> None
         _compat.make_directory(self._path, 0o700)
+
+
+def _lock_note(name):
+    # type: (str) -> str
+    return "lock-" + name
 
 
 def _discard(path):
@@ -104,25 +117,21 @@ def _discard(path):
 class Lock(object):
     """An flock: the kernel releases it when its process dies, however that happens."""
 
-    def __init__(self, path, clock, sleep):
-        # type: (str, Callable[[], float], Callable[[float], None]) -> None
+    def __init__(self, path, wait, clock, sleep):
+        # type: (str, float, Callable[[], float], Callable[[float], None]) -> None
         self._path = path
+        self._wait = wait
         self._clock = clock
         self._sleep = sleep
         self._handle = -1
 
     def __enter__(self):
         # type: () -> Lock
-        try:
-            self._handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-        except OSError as error:
-            raise HostError("cannot open {0}: {1}".format(self._path, error.strerror))
-        end = self._clock() + _LOCK_WAIT
+        end = self._clock() + self._wait
         while not self._taken():
             if self._clock() >= end:
-                os.close(self._handle)
                 raise HostError(
-                    "another ec2net holds {0} for {1:.0f} s".format(self._path, _LOCK_WAIT)
+                    "another ec2net holds {0} for {1:.0f} s".format(self._path, self._wait)
                 )
             self._sleep(_LOCK_POLL)
         return self
@@ -134,11 +143,33 @@ class Lock(object):
     def _taken(self):
         # type: () -> bool
         try:
-            # A child that ifup leaves behind must not hold it: Python marks descriptors
-            # close-on-exec since 3.4, on 2.7 close_fds sees to it.
-            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (IOError, OSError) as error:
-            if error.errno in (errno.EAGAIN, errno.EACCES):
-                return False
-            raise HostError("cannot lock {0}: {1}".format(self._path, error.strerror))
-        return True
+            handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        except OSError as error:
+            raise HostError("cannot open {0}: {1}".format(self._path, error.strerror))
+        # A child that ifup leaves behind does not hold it: Python marks descriptors close-on-exec
+        # since 3.4, on 2.7 close_fds sees to it.
+        if _lock(handle, self._path) and _is_at(handle, self._path):
+            self._handle = handle
+            return True
+        os.close(handle)
+        return False
+
+
+def _lock(handle, path):
+    # type: (int, str) -> bool
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (IOError, OSError) as error:
+        if error.errno in (errno.EAGAIN, errno.EACCES):
+            return False
+        raise HostError("cannot lock {0}: {1}".format(path, error.strerror))
+    return True
+
+
+def _is_at(handle, path):
+    # type: (int, str) -> bool
+    """Return whether the open file is still the one at `path`: a remove may have deleted it."""
+    try:
+        return os.path.samestat(os.fstat(handle), os.stat(path))
+    except OSError:
+        return False

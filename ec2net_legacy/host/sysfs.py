@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 _CLASS = "/sys/class/net"
 _IFF_UP = 1
+_ETHERNET = "1"
 _NO_MAC = "00:00:00:00:00:00"
 
 
@@ -43,7 +44,7 @@ def device(name):
     return Device(
         name=name,
         mac="" if mac == _NO_MAC else mac,
-        kind=_devtype(name),
+        kind=_kind(name),
         master=_master(name),
         index=int(_attribute(name, "ifindex") or "0"),
         up=bool(int(_attribute(name, "flags") or "0", 16) & _IFF_UP),
@@ -62,8 +63,10 @@ def _attribute(name, attribute):
         raise HostError("cannot read {0} of {1}: {2}".format(attribute, name, error.strerror))
 
 
-def _devtype(name):
+def _kind(name):
     # type: (str) -> str
+    if (_attribute(name, "type") or _ETHERNET) != _ETHERNET:
+        return "non-Ethernet"
     for line in (_attribute(name, "uevent") or "").splitlines():
         if line.startswith("DEVTYPE="):
             return line[len("DEVTYPE=") :]

@@ -30,6 +30,10 @@ class Change(namedtuple("Change", ["add", "item"])):
         # type: () -> str
         """The arguments of `ip`, which is also the line of a batch."""
         verb = "add" if self.add else "del"
+        # In a table of ours there is one way to a destination: a default route that somebody else
+        # put there would otherwise be in the way for ever.
+        if self.add and isinstance(self.item, Route):
+            verb = "replace"
         return "{0} {1} {2}".format(_OBJECT[type(self.item)], verb, self.item.arguments)
 
     @property
@@ -45,11 +49,18 @@ def owned(state, record, present):
     """Return what may be deleted for this interface.
 
     `record` is what was once written down for it. A rule is also ours when its priority and table
-    are the ones that `state` reserves.
+    are the ones that `state` reserves. So is the IPv6 default route of a table that `state` no
+    longer has: ifup copies it from the router's advertisement, which no record knows.
     """
     ours = {(rule.priority, rule.table) for rule in state.rules + record.rules}
-    reserved = tuple(rule for rule in present.rules if (rule.priority, rule.table) in ours)
-    return record._replace(rules=record.rules + reserved)
+    rules = tuple(rule for rule in present.rules if (rule.priority, rule.table) in ours)
+    left = {route.table for route in record.routes} - {route.table for route in state.routes}
+    copied = tuple(
+        route
+        for route in present.routes
+        if route.family == 6 and route.destination == "default" and route.table in left
+    )
+    return record._replace(rules=record.rules + rules, routes=record.routes + copied)
 
 
 def changes(desired, record, present):

@@ -20,9 +20,16 @@ _TABLE_NAMES = (
     "/etc/iproute2/rt_tables",
     "/etc/iproute2/rt_tables.d/*.conf",
 )
+_ANY_RULE = re.compile(r"^\d+:\s+from ", re.M)
+_NO_TABLE = "FIB table does not exist"
 _FAILED_LINE = re.compile(r"Command failed -:(\d+)")
 # Somebody else was faster; the kernel is where it should be.
-_HARMLESS = ("File exists", "No such process", "No such file or directory")
+_HARMLESS = (
+    "File exists",
+    "Address already assigned",
+    "No such process",
+    "No such file or directory",
+)
 _HARMLESS_DELETE = _HARMLESS + (
     "Cannot assign requested address",
     "Address not found",
@@ -38,8 +45,11 @@ def read(runner, names, families):
         # -force: `route show` of some versions fails where there is no table but the usual ones.
         argv = ["ip", "-{0}".format(family), "-o", "-force", "-batch", "-"]
         result = runner.run(argv, _READ)
-        if not result.stdout:
-            raise CommandError(argv, result.returncode, result.stderr)
+        # There is always a rule, and `route show` comes after it. Half of an answer must not
+        # be taken for a kernel in which half is missing.
+        complete = result.returncode == 0 or _NO_TABLE in result.stderr
+        if not complete or not _ANY_RULE.search(result.stdout):
+            raise CommandError(argv, result.returncode, result.stderr or "no complete answer")
         text += result.stdout
     return parse.kernel_state(text, names)
 

@@ -15,6 +15,9 @@ KernelState = namedtuple("KernelState", ["addresses", "routes", "rules"])
 
 _ADDRESS = re.compile(r"\d+: +(\S+) +inet6? ([0-9a-f.:]+)(?: peer [0-9a-f.:]+)?/(\d+) ")
 _RULE = re.compile(r"(\d+):\s+from (\S+)(?: (.*))?$")
+_TABLE_NAME = re.compile(
+    r"\s*(?:0x([0-9a-fA-F]{1,8})|([0-9]{1,10}))\s+([^\s#]+)\s*(?:#.*)?\Z"
+)
 _TYPES = frozenset(
     ["anycast", "blackhole", "broadcast", "local", "multicast", "prohibit", "unreachable"]
 )
@@ -25,10 +28,11 @@ def table_names(text):
     # type: (str) -> Dict[str, int]
     """Return the numbers behind the names that an rt_tables file gives to tables."""
     names = {}
-    for line in text.splitlines():
-        words = line.split("#")[0].split()
-        if len(words) == 2 and words[0].isdigit():
-            names[words[1]] = int(words[0])
+    for line in text.split("\n"):
+        entry = _TABLE_NAME.match(line)
+        if entry:
+            hexadecimal, decimal, name = entry.groups()
+            names[name] = int(hexadecimal, 16) if hexadecimal else int(decimal)
     return names
 
 

@@ -164,3 +164,68 @@ def test_an_interface_that_vanishes_while_metadata_is_read(lab):
     assert result.returncode == 1
     assert "eth1 vanished" in said(result)
     assert lab.snapshot()["files"] == before["files"]
+
+
+def test_half_an_answer_is_not_believed(host):
+    """requests takes an answer that ends too early for a whole one."""
+    before = host.snapshot()
+    host.fault("local-ipv4s", body="10.0.1.10\n10.0.1.11", headers={"Content-Length": "29"})
+    result = hotplug(host, "add", check=False)
+    assert result.returncode == 75
+    said(result)
+    assert host.snapshot() == before
+
+
+def test_an_older_reading_does_not_overwrite_a_newer_one(host):
+    host.host(["rm", SETTINGS])
+    host.imds_clear_log()
+    host.fault("subnet-ipv4-cidr-block", action="hang", seconds=1, times=1)
+    with ThreadPoolExecutor() as pool:
+        older = pool.submit(hotplug, host, "add")
+        wait_until(lambda: any("local-ipv4s" in r["path"] for r in host.imds_requests()))
+        host.assign("eth1", "10.0.1.77")
+        hotplug(host, "add")
+        older.result()
+    assert unreachable(host, ["10.0.1.77"]) == []
+
+
+def test_half_of_what_ip_says_is_not_believed(host):
+    rules = host.host(["ip", "rule"]).stdout
+    write(host, "/usr/local/bin/ip", "#!/bin/sh\n/usr/sbin/ip addr; kill -9 $$\n")
+    host.host(["chmod", "755", "/usr/local/bin/ip"])
+    remove = ["sh", "-c", "PATH=/usr/local/bin:$PATH INTERFACE=eth1 ec2net-hotplug remove"]
+    assert host.host(remove, check=False).returncode == 1
+    host.host(["rm", "/usr/local/bin/ip"])
+    assert host.host(["ip", "rule"]).stdout == rules
+    hotplug(host, "remove")
+    assert "10001" not in host.host(["ip", "rule"]).stdout
+
+
+def test_a_fifo_and_a_device_beside_the_config_hold_nothing(host):
+    host.host(["mkfifo", "/etc/network/interfaces.d/fifo"])
+    host.host(["ln", "-s", "/dev/zero", "/etc/network/interfaces.d/zero"])
+    hotplug(host, "add")
+    hotplug(host, "remove")
+
+
+def test_down_does_not_touch_what_is_not_ours(lab):
+    write(lab, "/etc/network/interfaces.d/eth0.cfg", "auto eth0\niface eth0 inet dhcp\n")
+    lab.host(["ec2ifdown", "eth0"])
+    lab.host(["ec2ifup", "eth0"])
+    assert unreachable(lab, ["10.0.0.10"]) == []
+
+
+def test_a_default_route_in_the_way_is_replaced(host):
+    route = ["default", "via", "10.0.1.254", "dev", "eth1", "table", "10001"]
+    host.host(["ip", "route", "replace"] + route)
+    hotplug(host, "add")
+    assert status(host)["eth1"]["state"] == "in step"
+
+
+def test_one_bad_eni_does_not_hide_the_others(host):
+    host.attach("eth2", subnet="10.0.2.0/24", addresses=1)
+    host.fault("02/local-ipv4s", status=200, body="$(id)")
+    result = host.host(["ec2net", "status"], check=False)
+    assert result.returncode == 1
+    assert "in step" in result.stdout
+    assert "local-ipv4s" in said(result)

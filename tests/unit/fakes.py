@@ -158,9 +158,9 @@ class FakeDevices(object):
         return shown
 
 
-def nic(name, mac, up=False, kind="", master=""):
+def nic(name, mac, up=False, kind="", master="", index=2):
     """Return a Device."""
-    return Device(name=name, mac=mac, kind=kind, master=master, up=up, index=2)
+    return Device(name=name, mac=mac, kind=kind, master=master, up=up, index=index)
 
 
 class FakeRunner(object):
@@ -208,6 +208,9 @@ class FakeReader(object):
 
     def exists(self, path):
         return path in self.files or any(one.startswith(path + "/") for one in self.files)
+
+    def may_write(self, path):
+        return True
 
     def read(self, path):
         return self.files.get(path)

@@ -58,8 +58,8 @@ def lines(steps):
 def test_into_an_empty_kernel_routes_come_before_rules_before_addresses():
     steps = diff.changes(state("10.0.1.10 10.0.1.11"), NOBODY, diff.NOTHING)
     assert lines(steps) == [
-        "route add 10.0.1.0/24 dev eth1 table 10001",
-        "route add default via 10.0.1.1 dev eth1 table 10001",
+        "route replace 10.0.1.0/24 dev eth1 table 10001",
+        "route replace default via 10.0.1.1 dev eth1 table 10001",
         "rule add pref 10001 from 10.0.1.10 lookup 10001",
         "rule add pref 10001 from 10.0.1.11 lookup 10001",
         "addr add 10.0.1.11/32 dev eth1",

@@ -63,9 +63,10 @@ def test_a_file_that_cannot_be_read_is_not_a_file_that_is_not_there(files, monke
     def refuse(*_, **__):
         raise IOError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr("ec2net_legacy.host.files.open", refuse, raising=False)
-    with pytest.raises(HostError) as caught:
-        files.read(ONE)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", refuse)
+        with pytest.raises(HostError) as caught:
+            files.read(ONE)
     assert ONE in "{0}".format(caught.value)
     assert "Input/output error" in "{0}".format(caught.value)
 
@@ -249,7 +250,7 @@ def test_a_link_where_the_new_text_is_prepared_is_not_followed(files, root, monk
         opened = os.open
         patch.setattr(os, "open", lambda path, *rest: names.append(path) or opened(path, *rest))
         files.put({ONE: "one\n"})
-    os.symlink(str(victim), names[0])
+    os.symlink(str(victim), [name for name in names if name.endswith("-new")][0])
     with monkeypatch.context() as patch:
         # As if the link came back right after the leftover was taken away.
         patch.setattr(os, "unlink", lambda _: None)

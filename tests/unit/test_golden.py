@@ -65,10 +65,9 @@ def run(tmpdir, case):
     lines = []
     for name in names:
         plan = workflow.add(host, name)
-        lines.append("# {0}, {1}".format(name, "at once" if plan.live else "by ifup"))
-        lines += [("-6 " if step.family == 6 else "") + step.line for step in plan.steps]
-        done = host.runner.changes
-        assert done == (lines[-len(plan.steps) :] if plan.live and plan.steps else [])
+        steps = [("-6 " if step.family == 6 else "") + step.line for step in plan.steps]
+        lines += ["# {0}, {1}".format(name, "at once" if plan.live else "by ifup")] + steps
+        assert host.runner.changes == (steps if plan.live else [])
     return "".join(line + "\n" for line in lines)
 
 

@@ -383,11 +383,19 @@ def test_the_numbers_of_all_generated_files_are_known():
         DIRECTORY + "/ens6": text_of(eni_texts(2), "ens6", 15000, 15000),
         DIRECTORY + "/eth3.cfg": "iface eth3 inet dhcp\n",
     }
-    found = backend_of(files).generated()
-    assert {name: state.table for name, state in found.items()} == {
-        "eth1": 10001,
-        "ens6": 15000,
+    assert backend_of(files).tables() == {"eth1": 10001, "ens6": 15000}
+
+
+def test_a_copy_of_a_generated_file_is_no_interface_and_an_edited_one_is():
+    text = text_of(eni_texts())
+    edited = text_of(eni_texts(), "eth2", 10002, 10002).split("\n", 1)[1]
+    files = {
+        INTERFACES: SOURCE_CFG,
+        DIRECTORY + "/eth1.cfg": text,
+        DIRECTORY + "/eth1.cfg.bak": text,
+        DIRECTORY + "/eth2.cfg": edited,
     }
+    assert backend_of(files).tables() == {"eth1": 10001, "eth2": 10002}
 
 
 def test_the_distributions_commands_are_argument_lists():

@@ -38,7 +38,7 @@ def test_all_changes_of_a_family_are_one_process_in_their_order():
     assert first[:2] == ["ip", "-4"]
     assert second[:2] == ["ip", "-6"]
     assert lines == (
-        "route add default via 10.0.1.1 dev eth1 table 10001\n"
+        "route replace default via 10.0.1.1 dev eth1 table 10001\n"
         "rule add pref 10001 from 10.0.1.10 lookup 10001\n"
         "addr add 10.0.1.11/32 dev eth1\n"
     )
@@ -78,7 +78,7 @@ def test_what_somebody_else_did_faster_is_no_failure(steps, stderr):
         (
             ADDING,
             "Error: Nexthop has invalid gateway.\nCommand failed -:1\n",
-            "route add default via 10.0.1.1",
+            "route replace default via 10.0.1.1",
             "Nexthop has invalid gateway",
         ),
         (

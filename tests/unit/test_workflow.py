@@ -101,8 +101,8 @@ class TestAdd(object):
         plan = workflow.add(one, "eth1")
         assert plan.live
         assert one.runner.changes == [
-            "route add 10.0.1.0/24 dev eth1 table 10001",
-            "route add default via 10.0.1.1 dev eth1 table 10001",
+            "route replace 10.0.1.0/24 dev eth1 table 10001",
+            "route replace default via 10.0.1.1 dev eth1 table 10001",
             "rule add pref 10001 from 10.0.1.10 lookup 10001",
             "rule add pref 10001 from 10.0.1.11 lookup 10001",
             "addr add 10.0.1.11/32 dev eth1",
@@ -155,6 +155,31 @@ class TestAdd(object):
         one = host(devices=up, kernel=present)
         workflow.add(one, "eth1")
         assert "addr del 10.0.1.11/32 dev eth1" in one.runner.changes
+
+    def test_once_taken_back_an_address_is_the_administrators_to_add_again(self, host):
+        two = eni_texts(1, {"local-ipv4s": "10.0.1.10\n10.0.1.11"})
+        workflow.add(host({SECOND: two}), "eth1")
+        present = [inet("10.0.1.10/24"), inet("10.0.1.11/32")]
+        up = [nic("eth1", SECOND, up=True)]
+        failing = host(devices=up, kernel=kernel_with(*present))
+        failing.runner.answer = Result(1, "", "Operation not permitted\nCommand failed -:1\n")
+        with pytest.raises(CommandError):
+            workflow.add(failing, "eth1")
+        workflow.add(host(devices=up, kernel=kernel_with(*present)), "eth1")
+        by_hand = host(devices=up, kernel=kernel_with(*present))
+        workflow.add(by_hand, "eth1")
+        assert "addr del 10.0.1.11/32 dev eth1" not in by_hand.runner.changes
+
+    @pytest.mark.parametrize("is_up", [True, False], ids=["up without a lease", "down"])
+    def test_rules_of_addresses_that_are_gone_go_at_once(self, host, is_up):
+        two = eni_texts(1, {"local-ipv4s": "10.0.1.10\n10.0.1.11"})
+        workflow.add(host({SECOND: two}), "eth1")
+        one = host(
+            devices=[nic("eth1", SECOND, up=is_up)],
+            kernel=kernel_with("10001:\tfrom 10.0.1.11 lookup 10001 "),
+        )
+        assert not workflow.add(one, "eth1").live
+        assert one.runner.changes == ["rule del pref 10001 from 10.0.1.11 lookup 10001"]
 
     @pytest.mark.parametrize("name", ["eth0", "eth1", "ens5"])
     def test_the_primary_is_left_alone_whatever_its_name(self, host, tmpdir, name):
@@ -368,6 +393,22 @@ class TestRemove(object):
             "route del default via 10.0.1.1 dev eth1 table 10001",
         ]
 
+    def test_the_router_that_ifup_copied_for_ipv6_goes_as_well(self, host):
+        workflow.add(host({SECOND: ipv6_texts()}), "eth1")
+        one = host(
+            kernel={
+                6: COMMON_RULES
+                + "2600:1f18:0:1::/64 dev eth1 table 10001 metric 1024 pref medium\n"
+                + "default via fe80::1 dev eth1 table 10001 metric 1024 pref medium\n"
+                + "default via fe80::1 dev eth1 proto ra metric 1024 pref medium\n"
+            }
+        )
+        workflow.remove(one, "eth1")
+        deleted = [line for line in one.runner.changes if "default" in line]
+        assert len(deleted) == 1
+        assert deleted[0].startswith("-6 route del default")
+        assert deleted[0].endswith("dev eth1 table 10001")
+
     def test_nothing_is_asked_of_the_metadata_service(self, host):
         workflow.add(host(), "eth1")
         one = host(answers={"meta-data/mac": REFUSED})
@@ -444,11 +485,15 @@ class TestUp(object):
         assert workflow.up(one, "eth1").left_alone
         assert one.runner.shown == []
 
-    def test_an_administrators_own_configuration_is_brought_up(self, host, tmpdir):
-        tmpdir.ensure("root", ETH1).write("iface eth1 inet dhcp\n")
+    @pytest.mark.parametrize("use_case", [workflow.up, workflow.down])
+    @pytest.mark.parametrize("text", ["iface eth1 inet dhcp\n", "# EC2SYNC=no\n"])
+    def test_an_administrators_own_configuration_is_not_touched(
+        self, host, tmpdir, text, use_case
+    ):
+        tmpdir.ensure("root", ETH1).write(text)
         one = host()
-        workflow.up(one, "eth1")
-        assert one.runner.shown == [["ifup", "eth1"]]
+        assert use_case(one, "eth1").left_alone
+        assert one.runner.shown == []
 
     @pytest.mark.parametrize("answer", OUTAGES, ids=OUTAGE_NAMES)
     def test_without_metadata_the_last_good_configuration_is_used(self, host, tmpdir, answer):
@@ -480,6 +525,28 @@ class TestUp(object):
         with pytest.raises(HostError):
             workflow.up(one, "eth1")
         assert one.runner.shown == []
+
+    @pytest.mark.parametrize(
+        "index, ran", [(3, ["ifup"]), (4, ["ifdown", "ifup"])], ids=["the same", "another"]
+    )
+    def test_a_device_that_was_replaced_unnoticed_is_taken_down_first(self, host, index, ran):
+        workflow.up(host(devices=[nic("eth1", SECOND, index=3)]), "eth1")
+        one = host(devices=[nic("eth1", SECOND, index=index)])
+        workflow.up(one, "eth1")
+        assert [argv[0] for argv in one.runner.shown] == ran
+        again = host(devices=[nic("eth1", SECOND, index=index)])
+        workflow.up(again, "eth1")
+        assert [argv[0] for argv in again.runner.shown] == ["ifup"]
+
+    @pytest.mark.parametrize(
+        "use_case, commands", [(workflow.remove, ["ifdown", "ifup"]), (workflow.down, ["ifup"])]
+    )
+    def test_a_replaced_device_is_taken_down_first_unless_it_was(self, host, use_case, commands):
+        workflow.up(host(devices=[nic("eth1", SECOND, index=3)]), "eth1")
+        use_case(host(), "eth1")
+        one = host(devices=[nic("eth1", SECOND, index=4)])
+        workflow.up(one, "eth1")
+        assert [argv[0] for argv in one.runner.shown] == commands
 
     def test_an_ifup_that_fails_is_told_with_its_exit_code(self, host):
         one = host()
@@ -668,6 +735,13 @@ class TestSurvey(object):
         assert "vlan" in plans["eth1.5"].left_alone
         assert "unavailable" in plans["eth1"].left_alone
         assert all(plan.files == {} and plan.steps == [] for plan in plans.values())
+
+    def test_metadata_that_ends_half_way_is_told_beside_what_is_known(self, host):
+        key = MACS + SECOND + "/local-ipv4s"
+        one = host(devices=self.CARDS, answers={key: (500, "")})
+        found, problem = workflow.survey(one)
+        assert isinstance(problem, MetadataUnavailable)
+        assert len(found) == len(self.CARDS)
 
     def test_an_administrators_interface_is_shown_with_its_eni(self, host, tmpdir):
         tmpdir.ensure("root", ETH1).write("# mine\n")
