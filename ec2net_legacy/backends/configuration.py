@@ -6,7 +6,7 @@ from collections import namedtuple
 from ec2net_legacy._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from typing import List, Optional, Protocol
+    from typing import List, Optional, Protocol  # novm (only a type checker reads this)
 else:
     Protocol = object
 
