@@ -158,7 +158,12 @@ def up(host, name):
     if _came_back_unnoticed(host, name):
         # The distribution takes it to be up still: ifup alone would do nothing.
         _distribution(host, host.backend.down_command(name))
-    _distribution(host, host.backend.up_command(name))
+    try:
+        _distribution(host, host.backend.up_command(name))
+    except CommandError:
+        if plan.warning:
+            _log.warning("%s: %s", name, plan.warning)
+        raise
     if problem is not None and not isinstance(problem, MetadataUnavailable):
         raise problem
     return plan

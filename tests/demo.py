@@ -57,10 +57,10 @@ class Story:
         print()
         return result
 
-    def reach(self, expected):
+    def reach(self, expected, addresses=ADDRESSES):
         """Ping each address from outside; say so plainly, and fail when it is not as `expected`."""
         dropped = self.lab.drops("eth0") + self.lab.drops("eth1")
-        for address in ADDRESSES:
+        for address in addresses:
             answers = self.lab.pings(address)
             print("  client# ping -c 1 {}   {}".format(address, "reply" if answers else "NO REPLY"))
             if answers != expected:
@@ -103,14 +103,29 @@ def tell(lab):
     story.run("ifup", "eth1", quiet=True)
 
     story.heading("What is different now")
-    story.say("Packets from the ENI's addresses look at a route table of its own:")
+    story.say("""The kernel tries the rules in the order of their numbers. A packet from one of the
+        ENI's addresses now meets a rule that sends it to the ENI's own route table, before the one
+        for everything else (main):""")
     print()
     story.run("ip", "rule")
     story.run("ip", "route", "show", "table", "10001")
     story.run("ec2net", "status")
     story.reach(expected=True)
 
+    story.heading("A reboot, with the metadata service down")
+    story.say("""Everything goes down and comes up again as at boot. No metadata is needed for it, and
+        the primary's address answers as before:""")
+    print()
+    lab.imds_stop()
+    for name in ("eth1", "eth0"):
+        lab.host(["ifdown", name])
+    story.run("ifup", "-a", quiet=True)
+    story.reach(expected=True, addresses=("10.0.0.10",) + ADDRESSES)
+    lab.imds_start()
+
     story.heading("The ENI is detached")
+    story.say("ec2ifdown is ifdown and the removal of what ec2net has written:")
+    print()
     story.run("ec2ifdown", "eth1", quiet=True)
     lab.detach("eth1")
     story.run("ip", "rule")

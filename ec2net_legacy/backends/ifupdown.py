@@ -15,7 +15,7 @@ from ec2net_legacy.backends.configuration import Configuration
 from ec2net_legacy.model import Address, InterfaceState, Route, Rule, family_of
 
 if TYPE_CHECKING:
-    from typing import Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
+    from typing import Callable, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
 
     from ec2net_legacy.backends.configuration import Reader
     from ec2net_legacy.model import Eni
@@ -129,14 +129,20 @@ class Ifupdown(object):
         # A generated file under the other name is what an earlier `interfaces` needed.
         files = dict.fromkeys(self._present(state.name), None)  # type: Dict[str, Optional[str]]
         files[path] = render(state, eni)
-        files.update(self._dhclient(dhclient.with_broadcast_renewal, state.name))
+        files.update(
+            self._dhclient(
+                lambda text: dhclient.with_broadcast_renewal(text, state.name, eni.mac)
+            )
+        )
         return files
 
     def files_without(self, interface):
         # type: (str) -> Dict[str, Optional[str]]
         """Return the files as they are when nothing is generated for `interface`."""
         files = dict.fromkeys(self._present(interface), None)  # type: Dict[str, Optional[str]]
-        files.update(self._dhclient(dhclient.without_broadcast_renewal, interface))
+        files.update(
+            self._dhclient(lambda text: dhclient.without_broadcast_renewal(text, interface))
+        )
         return files
 
     def recorded(self, interface, text):
@@ -158,15 +164,15 @@ class Ifupdown(object):
         """Return the files beside which a run that died may have left something."""
         return list(_own_paths(interface)) + [dhclient.PATH]
 
-    def _dhclient(self, change, interface):
-        # type: (dhclient.Change, str) -> Dict[str, Optional[str]]
+    def _dhclient(self, change):
+        # type: (Callable[[Optional[str]], Optional[str]]) -> Dict[str, Optional[str]]
         if not self._reader.exists(posixpath.dirname(dhclient.PATH)):
             return {}
         # Behind a link is somebody else's file, of which the administrator is told.
         if not self._reader.may_write(dhclient.PATH):
             return {}
         present = self._reader.read(dhclient.PATH)
-        changed = change(present, interface)
+        changed = change(present)
         return {} if changed == present else {dhclient.PATH: changed}
 
     def _path(self, interface):

@@ -101,3 +101,41 @@ def test_closed_streams(lab, closed):
     lab.attach("eth1", subnet="10.0.1.0/24", addresses=1)
     lab.host(["sh", "-c", "INTERFACE=eth1 ec2net-hotplug add " + closed])
     lab.host(["sh", "-c", "ec2net status " + closed])
+
+
+def boot(lab):
+    """Take everything down and up again as the init system does at a reboot."""
+    for name in ("eth2", "eth1", "eth0"):
+        lab.host(["ifdown", name], check=False)
+    lab.host(["ifup", "-a"])
+
+
+def test_after_a_reboot_the_primary_and_all_enis_answer(lab):
+    """dhclient starts on each interface that dhclient.conf has a block for, whoever's it is."""
+    addresses = ["10.0.0.10"]
+    for number in (1, 2):
+        name = "eth{}".format(number)
+        addresses += lab.attach(name, subnet="10.0.{}.0/24".format(number), addresses=2).addresses
+        lab.host(["ec2ifup", name])
+    routes = lab.snapshot()["routes"]
+    lab.fault(".*", action="hang")
+    boot(lab)
+    assert unreachable(lab, addresses) == []
+    assert sorted(lab.snapshot()["routes"]) == sorted(routes)
+    assert lab.drops("eth0") + lab.drops("eth1") + lab.drops("eth2") == 0
+    assert len(lab.host(["pgrep", "-x", "dhclient"]).stdout.split()) == 3
+
+
+@pytest.mark.parametrize(
+    "commands", [[["ec2ifdown", "eth2"]], [["ifdown", "eth0"], ["ifup", "eth0"]]],
+    ids=["another ENI goes", "the primary restarts"],
+)
+def test_an_eni_lives_through_what_happens_to_another_interface(lab, commands):
+    eni = lab.attach("eth1", subnet="10.0.1.0/24", addresses=2)
+    lab.attach("eth2", subnet="10.0.2.0/24", addresses=2)
+    for name in ("eth1", "eth2"):
+        lab.host(["ec2ifup", name])
+    for command in commands:
+        lab.host(command)
+    assert unreachable(lab, eni.addresses + ("10.0.0.10",)) == []
+    assert status(lab)["eth1"]["state"] == "in step"

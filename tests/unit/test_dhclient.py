@@ -21,10 +21,12 @@ ADMINS = [
     "dos;\r\nlines;\r\n",
 ]
 
+MAC = "0a:ec:20:00:00:01"
+
 
 @pytest.mark.parametrize("text", ADMINS, ids=repr)
 def test_adding_and_taking_away_gives_the_same_text_back(text):
-    added = with_broadcast_renewal(text, "eth1")
+    added = with_broadcast_renewal(text, "eth1", MAC)
     assert added.startswith(text)
     assert "eth1" in added[len(text) :]
     assert without_broadcast_renewal(added, "eth1") == text
@@ -32,8 +34,8 @@ def test_adding_and_taking_away_gives_the_same_text_back(text):
 
 @pytest.mark.parametrize("text", ADMINS, ids=repr)
 def test_adding_again_changes_nothing(text):
-    added = with_broadcast_renewal(text, "eth1")
-    assert with_broadcast_renewal(added, "eth1") == added
+    added = with_broadcast_renewal(text, "eth1", MAC)
+    assert with_broadcast_renewal(added, "eth1", MAC) == added
 
 
 @pytest.mark.parametrize("text", ADMINS, ids=repr)
@@ -44,38 +46,38 @@ def test_taking_away_what_is_not_there_changes_nothing(text):
 @pytest.mark.parametrize("text", ADMINS, ids=repr)
 @pytest.mark.parametrize("first, second", [("eth1", "eth2"), ("eth1", "eth10"), ("eth10", "eth1")])
 def test_two_interfaces_come_and_go_in_any_order(text, first, second):
-    one = with_broadcast_renewal(text, first)
-    both = with_broadcast_renewal(one, second)
+    one = with_broadcast_renewal(text, first, MAC)
+    both = with_broadcast_renewal(one, second, MAC)
     assert without_broadcast_renewal(both, second) == one
-    assert without_broadcast_renewal(both, first) == with_broadcast_renewal(text, second)
+    assert without_broadcast_renewal(both, first) == with_broadcast_renewal(text, second, MAC)
     assert without_broadcast_renewal(without_broadcast_renewal(both, first), second) == text
 
 
 def test_text_of_the_administrator_after_it_stays():
-    added = with_broadcast_renewal("timeout 300;\n", "eth1") + "retry 60;\n"
+    added = with_broadcast_renewal("timeout 300;\n", "eth1", MAC) + "retry 60;\n"
     assert without_broadcast_renewal(added, "eth1") == "timeout 300;\nretry 60;\n"
 
 
 def test_a_paragraph_of_an_earlier_version_is_replaced_not_doubled():
-    added = with_broadcast_renewal("timeout 300;\n", "eth1")
+    added = with_broadcast_renewal("timeout 300;\n", "eth1", MAC)
     other = added.replace("255.255.255.255", "255.255.255.254")
     assert other != added
-    assert with_broadcast_renewal(other, "eth1") == added
+    assert with_broadcast_renewal(other, "eth1", MAC) == added
 
 
 def test_a_name_with_a_dot_is_that_name_only():
-    added = with_broadcast_renewal("", "eth1x5")
+    added = with_broadcast_renewal("", "eth1x5", MAC)
     assert without_broadcast_renewal(added, "eth1.5") == added
-    added = with_broadcast_renewal("", "eth1.5")
+    added = with_broadcast_renewal("", "eth1.5", MAC)
     assert without_broadcast_renewal(added, "eth1.5") == ""
 
 
 def test_an_unclosed_paragraph_takes_nothing_of_others_along():
-    broken = with_broadcast_renewal("", "eth1").replace("# ec2net eth1: end\n", "")
-    text = with_broadcast_renewal(broken, "eth2") + "retry 60;\n"
+    broken = with_broadcast_renewal("", "eth1", MAC).replace("# ec2net eth1: end\n", "")
+    text = with_broadcast_renewal(broken, "eth2", MAC) + "retry 60;\n"
     for left in (
         without_broadcast_renewal(text, "eth1"),
-        without_broadcast_renewal(with_broadcast_renewal(text, "eth1"), "eth1"),
+        without_broadcast_renewal(with_broadcast_renewal(text, "eth1", MAC), "eth1"),
     ):
         assert "# ec2net eth2: begin" in left
         assert "# ec2net eth2: end" in left
@@ -83,7 +85,9 @@ def test_an_unclosed_paragraph_takes_nothing_of_others_along():
 
 
 def test_braces_are_balanced():
-    added = with_broadcast_renewal("", "eth1")
+    added = with_broadcast_renewal("", "eth1", MAC)
     assert added.count("{") == added.count("}") > 0
-    assert 'interface "eth1" {' in added
+    # Every dhclient, the primary's too, would run on an interface that has a block.
+    assert "interface \"" not in added
+    assert "hardware = 1:" + MAC in added
     assert "supersede dhcp-server-identifier 255.255.255.255;" in added

@@ -358,7 +358,7 @@ def test_dhclient_conf_is_restored_when_the_interface_goes():
     dhclient = "/etc/dhcp/dhclient.conf"
     reader = FakeReader({INTERFACES: SOURCE_CFG, dhclient: "timeout 300;"})
     reader.put(generated_files(reader.files))
-    assert 'interface "eth1"' in reader.files[dhclient]
+    assert "# ec2net eth1: begin" in reader.files[dhclient]
     reader.put(backend_of(reader.files).files_without("eth1"))
     assert reader.files == {INTERFACES: SOURCE_CFG, dhclient: "timeout 300;"}
 
