@@ -113,8 +113,8 @@ def tell(lab):
     story.reach(expected=True)
 
     story.heading("A reboot, with the metadata service down")
-    story.say("""Everything goes down and comes up again as at boot. No metadata is needed for it, and
-        the primary's address answers as before:""")
+    story.say("""Everything goes down and comes up again as at boot. No metadata is needed for it,
+        and the primary's address answers as before:""")
     print()
     lab.imds_stop()
     for name in ("eth1", "eth0"):

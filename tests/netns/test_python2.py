@@ -10,7 +10,9 @@ from tests.netns.driver import status, unreachable, write
 ENVIRONMENTS = sorted(Path(REPOSITORY / ".build/nox").glob("unit27*/bin/python2.7"))
 
 
-@pytest.mark.parametrize("python", ENVIRONMENTS, ids=[path.parent.parent.name for path in ENVIRONMENTS])
+@pytest.mark.parametrize(
+    "python", ENVIRONMENTS, ids=[path.parent.parent.name for path in ENVIRONMENTS]
+)
 def test_up_status_and_down(lab, python):
     lab.host(["make", "-s", "-C", str(REPOSITORY), "install", "PYTHON={}".format(python)])
     lab.host(["mkdir", "-p", "/etc/ec2net"])
