@@ -17,9 +17,9 @@ _COLUMNS = ("NAME", "MAC", "ENI", "DEV", "TABLE", "STATE")
 
 def state_of(plan):
     # type: (Plan) -> Tuple[str, str]
-    """Return ("in step" | "differs" | "unmanaged", why)."""
+    """Return ("in step" | "differs" | "unmanaged" | "unknown", why)."""
     if plan.left_alone:
-        return "unmanaged", plan.left_alone
+        return "unknown" if plan.unknown else "unmanaged", plan.left_alone
     reasons = []
     if plan.files:
         reasons.append(_count(len(plan.files), "file"))
@@ -56,17 +56,15 @@ def plans_text(plans):
 def _plan_lines(plan):
     # type: (Plan) -> Iterator[str]
     if plan.left_alone:
-        yield "{0}: left alone: {1}".format(plan.name, plan.left_alone)
+        state = "unknown" if plan.unknown else "left alone"
+        yield "{0}: {1}: {2}".format(plan.name, state, plan.left_alone)
         return
     yield "{0}: {1} ({2}), table {3}, {4}".format(
         plan.name, plan.eni.interface_id, plan.eni.mac, plan.state.table, _contents(plan)
     )
     if plan.warning:
         yield "  warning: " + plan.warning
-    for path in sorted(plan.files):
-        yield ""
-        for line in _file_diff(path, plan.before[path], plan.files[path]):
-            yield line
+    # The few lines that say what will happen before the many that say how it is written down.
     if plan.steps:
         yield ""
         if plan.live:
@@ -78,6 +76,10 @@ def _plan_lines(plan):
             yield "{0} ip {1}{2}".format("+" if step.add else "-", family, step.line)
     elif plan.live and not plan.files:
         yield "  in step: nothing to change"
+    for path in sorted(plan.files):
+        yield ""
+        for line in _file_diff(path, plan.before[path], plan.files[path]):
+            yield line
 
 
 def _file_diff(path, before, after):
@@ -145,10 +147,10 @@ def _cells(device, plan):
 
 def _details(plan):
     # type: (Plan) -> Iterator[str]
-    why = state_of(plan)[1]
-    if why:
-        for line in _wrapped("", [why]):
-            yield line
+    for said in (state_of(plan)[1], plan.warning):
+        if said:
+            for line in _wrapped("", [said]):
+                yield line
     if plan.eni:
         for title, values in (
             ("addresses", plan.eni.addresses + plan.eni.addresses6),

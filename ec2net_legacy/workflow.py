@@ -76,15 +76,27 @@ class Host(object):
 
 
 Plan = namedtuple(
-    "Plan", ["name", "eni", "state", "files", "before", "steps", "live", "left_alone", "warning"]
+    "Plan",
+    [
+        "name",
+        "eni",
+        "state",
+        "files",
+        "before",
+        "steps",
+        "live",
+        "left_alone",
+        "unknown",
+        "warning",
+    ],
 )
 """What is to be done for an interface.
 
 `files`: {path: text, or None to delete}; `before`: the same paths' present texts. `steps`: the
 kernel's changes, made at once when the interface is `live` (up, with its primary address); else
 only the deletions are, and the generated file adds the rest when the interface comes up.
-`left_alone`: why nothing is done, else "". `warning`: what the administrator should know about it,
-else "".
+`left_alone`: why nothing is done, else ""; `unknown`: whether that is because metadata is missing.
+`warning`: what the administrator should know about it, else "".
 """
 
 
@@ -236,14 +248,15 @@ def survey(host, name=None):
         configuration = host.backend.configuration(device.name)
         local = _reason_to_leave(host.settings, device, configuration)
         if unavailable:
-            found.append((device, _left_alone(device.name, local or unavailable)))
+            plan = _left_alone(device.name, local or unavailable)._replace(unknown=not local)
+            found.append((device, plan))
             continue
         try:
             plan = _survey_device(host, device, local, listed, primary, kernel)
         except (MetadataInvalid, MetadataUnavailable) as error:
             # The other interfaces are of interest all the same.
             problem = error
-            plan = _left_alone(device.name, str(error))
+            plan = _left_alone(device.name, str(error))._replace(unknown=True)
         found.append((device, plan))
     return found, problem
 
@@ -343,7 +356,7 @@ def _left_alone(name, reason, configuration=None):
     """Return the plan that does nothing, with a warning where `configuration` is edited by hand."""
     edited = configuration is not None and configuration.edited
     warning = "left alone: " + reason if edited else ""
-    return Plan(name, None, None, {}, {}, [], False, reason, warning)
+    return Plan(name, None, None, {}, {}, [], False, reason, False, warning)
 
 
 def _plan(host, backend, device, eni, kernel=None):
@@ -381,6 +394,7 @@ def _plan(host, backend, device, eni, kernel=None):
         steps=steps,
         live=live,
         left_alone="",
+        unknown=False,
         warning=backend.warning(device.name),
     )
 

@@ -100,6 +100,8 @@ def test_a_plan_shows_the_files_as_diffs_and_the_kernel_as_commands(survey):
     assert "+auto eth1\n" in text
     assert "+ ip rule add pref 10001 from 10.0.1.10 lookup 10001\n" in text
     assert "eth0: left alone: " in text
+    # What will happen before how it is written down.
+    assert text.index("+ ip rule") < text.index("+++ ")
 
 
 def test_a_plan_for_ipv6_names_the_family(survey):
