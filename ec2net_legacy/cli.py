@@ -15,7 +15,7 @@ from ec2net_legacy.errors import FAILED, Ec2netError, UsageError
 if TYPE_CHECKING:
     from typing import Callable, NoReturn
 
-    from ec2net_legacy.workflow import Host, Plan
+    from ec2net_legacy.plan import Host, Plan
 
 _log = logging.getLogger("ec2net_legacy")
 
@@ -129,9 +129,9 @@ def _each(name, verb):
 
 def _host():
     # type: () -> Host
-    from ec2net_legacy import workflow
+    from ec2net_legacy import plan
 
-    return workflow.Host(settings.load())
+    return plan.Host(settings.load())
 
 
 def _tell(plan, verb):

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from typing import Any, Iterable, Iterator, List, Sequence, Tuple
 
     from ec2net_legacy.model import Device
-    from ec2net_legacy.workflow import Plan
+    from ec2net_legacy.plan import Plan
 
 _COLUMNS = ("NAME", "MAC", "ENI", "DEV", "TABLE", "STATE")
 

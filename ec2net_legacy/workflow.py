@@ -1,12 +1,8 @@
 """The use cases. Each reads as its story: look, ask, decide, write."""
 from __future__ import absolute_import, print_function, unicode_literals
 
-import fnmatch
 import logging
-import time
-from collections import namedtuple
 
-from ec2net_legacy import _compat, backends, desired
 from ec2net_legacy._typing import TYPE_CHECKING
 from ec2net_legacy.errors import (
     CommandError,
@@ -15,19 +11,24 @@ from ec2net_legacy.errors import (
     MetadataInvalid,
     MetadataUnavailable,
 )
-from ec2net_legacy.host import sysfs
-from ec2net_legacy.host.command import Runner
-from ec2net_legacy.host.files import Files
-from ec2net_legacy.host.rundir import RunDirectory
 from ec2net_legacy.kernel import diff, iproute
+from ec2net_legacy.plan import (
+    added_note,
+    changed_files,
+    is_ignored,
+    left_alone_plan,
+    plan_for,
+    reason_to_leave,
+    record_of,
+    remote_reason,
+)
 
 if TYPE_CHECKING:
-    from typing import Any, Callable, Dict, FrozenSet, Iterable, List, Optional, Tuple
+    from typing import Dict, FrozenSet, Iterable, List, Optional, Tuple
 
-    from ec2net_legacy.imds import Imds
     from ec2net_legacy.kernel.parse import KernelState
-    from ec2net_legacy.model import Device, Eni, InterfaceState
-    from ec2net_legacy.settings import Settings
+    from ec2net_legacy.model import Device
+    from ec2net_legacy.plan import Host, Plan
 
 _log = logging.getLogger(__name__)
 
@@ -38,90 +39,28 @@ _MAC_POLL = 0.05
 _LOCK_WAIT = 20.0
 
 
-class Host(object):
-    """This host's edges, handed to every use case; tests hand in their own."""
-
-    def __init__(self, settings, files=None, runner=None, devices=sysfs, imds=None):
-        # type: (Settings, Optional[Files], Optional[Runner], Any, Optional[Imds]) -> None
-        self.settings = settings
-        self.files = files or Files()
-        self.runner = runner or Runner()
-        self.devices = devices
-        self.run_directory = RunDirectory(settings.run_directory)
-        self.clock = _compat.monotonic  # type: Callable[[], float]
-        self.sleep = time.sleep  # type: Callable[[float], None]
-        self._imds = imds
-
-    @property
-    def imds(self):
-        # type: () -> Imds
-        """The conversation with the metadata service; loaded by the first who needs it."""
-        if self._imds is None:
-            from ec2net_legacy import imds
-
-            self._imds = imds.Imds(self.settings.metadata, self.run_directory)
-        return self._imds
-
-    @property
-    def backend(self):
-        # type: () -> Any
-        """The distribution's network configuration."""
-        return backends.choose(self.settings.backend, self.files)
-
-    def kernel(self, families):
-        # type: (Iterable[int]) -> KernelState
-        """Return what the kernel has now."""
-        names = iproute.table_names(self.files.read, self.files.glob)
-        return iproute.read(self.runner, names, families)
-
-
-Plan = namedtuple(
-    "Plan",
-    [
-        "name",
-        "eni",
-        "state",
-        "files",
-        "before",
-        "steps",
-        "live",
-        "left_alone",
-        "unknown",
-        "warning",
-    ],
-)
-"""What is to be done for an interface.
-
-`files`: {path: text, or None to delete}; `before`: the same paths' present texts. `steps`: the
-kernel's changes, made at once when the interface is `live` (up, with its primary address); else
-only the deletions are, and the generated file adds the rest when the interface comes up.
-`left_alone`: why nothing is done, else ""; `unknown`: whether that is because metadata is missing.
-`warning`: what the administrator should know about it, else "".
-"""
-
-
 def add(host, name):
     # type: (Host, str) -> Plan
     """Write the configuration of `name`, and bring the kernel there if it is up already."""
     device = _settled_device(host, name)
     backend = host.backend
     configuration = backend.configuration(name)
-    reason = _reason_to_leave(host.settings, device, configuration)
+    reason = reason_to_leave(host.settings, device, configuration)
     if reason:
-        return _left_alone(name, reason, configuration)
+        return left_alone_plan(name, reason, configuration)
     # From before metadata is read: of two runs the one with the newer reading writes last.
     patience = host.settings.metadata.attach_deadline + _LOCK_WAIT
     with host.run_directory.lock(name, patience):
         if host.imds.primary_mac() == device.mac:
-            return _left_alone(name, "it is the primary interface")
+            return left_alone_plan(name, "it is the primary interface")
         eni = host.imds.wait_for_eni(device.mac)
-        if _ignored(host.settings, eni.interface_id):
-            return _left_alone(name, "{0} is ignored by the settings".format(eni.interface_id))
+        if is_ignored(host.settings, eni.interface_id):
+            return left_alone_plan(name, "{0} is ignored by the settings".format(eni.interface_id))
         with host.run_directory.lock():
             found = host.devices.device(name)
             if found is None or found.mac != device.mac:
                 raise HostError("{0} vanished in the meantime: nothing changed".format(name))
-            plan = _plan(host, backend, found, eni)
+            plan = plan_for(host, backend, found, eni)
             _carry_out(host, plan)
             if host.run_directory.read(_device_note(name)) is None:
                 host.run_directory.write(_device_note(name), str(found.index))
@@ -135,20 +74,22 @@ def remove(host, name):
     with host.run_directory.lock():
         configuration = backend.configuration(name)
         if configuration.keep:
-            return _left_alone(name, configuration.keep, configuration)
-        record = _record(host, backend, name)
+            return left_alone_plan(name, configuration.keep, configuration)
+        record = record_of(host, backend, name)
         nothing = record._replace(addresses=(), routes=(), rules=())
-        files, before = _changed_files(host, backend.files_without(name))
+        files, before = changed_files(host, backend.files_without(name))
         steps = []  # type: List[diff.Change]
         if record.families:
             steps = diff.changes(nothing, record, host.kernel(record.families))
-        plan = _left_alone(name, "")._replace(files=files, before=before, steps=steps, live=True)
+        plan = left_alone_plan(name, "")._replace(
+            files=files, before=before, steps=steps, live=True
+        )
         host.files.check(plan.files)
         # The kernel first: the file says what is still to be taken back if this is interrupted.
         iproute.apply_changes(host.runner, plan.steps)
         host.files.put(plan.files)
         host.files.tidy(backend.leftovers(name))
-        host.run_directory.forget(_note(name))
+        host.run_directory.forget(added_note(name))
         host.run_directory.forget_lock(name)
     return plan
 
@@ -163,7 +104,7 @@ def up(host, name):
         if host.devices.device(name) is None or not _is_ours(host, name):
             raise
         _log.warning("%s: %s; brought up as configured before", name, error)
-        plan = _left_alone(name, "its configuration stays as it was")
+        plan = left_alone_plan(name, "its configuration stays as it was")
         problem = error
     if not _is_ours(host, name):
         return plan
@@ -246,9 +187,9 @@ def survey(host, name=None):
     found = []
     for device in devices:
         configuration = host.backend.configuration(device.name)
-        local = _reason_to_leave(host.settings, device, configuration)
+        local = reason_to_leave(host.settings, device, configuration)
         if unavailable:
-            plan = _left_alone(device.name, local or unavailable)._replace(unknown=not local)
+            plan = left_alone_plan(device.name, local or unavailable)._replace(unknown=not local)
             found.append((device, plan))
             continue
         try:
@@ -256,7 +197,7 @@ def survey(host, name=None):
         except (MetadataInvalid, MetadataUnavailable) as error:
             # The other interfaces are of interest all the same.
             problem = error
-            plan = _left_alone(device.name, str(error))._replace(unknown=True)
+            plan = left_alone_plan(device.name, str(error))._replace(unknown=True)
         found.append((device, plan))
     return found, problem
 
@@ -267,26 +208,12 @@ def _survey_device(host, device, local, listed, primary, kernel):  # noqa: PLR09
     eni = None
     if device.mac in listed and not device.kind:
         eni = host.imds.eni(device.mac, device.mac == primary)
-    reason = _remote_reason(host.settings, device, listed, primary, eni)
+    reason = remote_reason(host.settings, device, listed, primary, eni)
     if device.mac != primary:
         reason = local or reason
     if reason or eni is None:
-        return _left_alone(device.name, reason)._replace(eni=eni)
-    return _plan(host, host.backend, device, eni, kernel)
-
-
-def _remote_reason(settings, device, listed, primary, eni):
-    # type: (Settings, Device, Iterable[str], str, Optional[Eni]) -> str
-    """Return why metadata makes this device none of ours, "" if it does not."""
-    if device.mac not in listed:
-        return "metadata does not list its MAC address"
-    if device.mac == primary:
-        return "it is the primary interface"
-    if eni is None:
-        return "metadata does not describe it completely yet"
-    if _ignored(settings, eni.interface_id):
-        return "{0} is ignored by the settings".format(eni.interface_id)
-    return ""
+        return left_alone_plan(device.name, reason)._replace(eni=eni)
+    return plan_for(host, host.backend, device, eni, kernel)
 
 
 class _KernelOnce(object):
@@ -315,7 +242,7 @@ def _devices(host):
 def _is_new(host, device):
     # type: (Host, Device) -> bool
     configuration = host.backend.configuration(device.name)
-    return not configuration.exists and not _reason_to_leave(host.settings, device, configuration)
+    return not configuration.exists and not reason_to_leave(host.settings, device, configuration)
 
 
 def _settled_device(host, name):
@@ -333,82 +260,9 @@ def _settled_device(host, name):
         host.sleep(_MAC_POLL)
 
 
-def _reason_to_leave(settings, device, configuration):
-    # type: (Settings, Device, Any) -> str
-    """Return why this host's own knowledge makes a device none of ours, "" if it does not."""
-    if device.kind:
-        return "it is a {0} device, not a network card".format(device.kind)
-    if device.master:
-        return "it is part of {0}".format(device.master)
-    if _ignored(settings, device.name) or _ignored(settings, device.mac):
-        return "it is ignored by the settings"
-    keep = configuration.keep  # type: str
-    return keep
-
-
-def _ignored(settings, value):
-    # type: (Settings, str) -> bool
-    return any(fnmatch.fnmatchcase(value, pattern) for pattern in settings.ignore)
-
-
-def _left_alone(name, reason, configuration=None):
-    # type: (str, str, Optional[Any]) -> Plan
-    """Return the plan that does nothing, with a warning where `configuration` is edited by hand."""
-    edited = configuration is not None and configuration.edited
-    warning = "left alone: " + reason if edited else ""
-    return Plan(name, None, None, {}, {}, [], False, reason, False, warning)
-
-
-def _plan(host, backend, device, eni, kernel=None):
-    # type: (Host, Any, Device, Eni, Optional[Callable[[Iterable[int]], KernelState]]) -> Plan
-    settings = host.settings
-    tables = backend.tables()
-    present = tables.pop(device.name, None)
-    offset = desired.choose_offset(
-        device.name,
-        eni,
-        None if present is None else present - settings.table_base,
-        frozenset(table - settings.table_base for table in tables.values()),
-    )
-    state = desired.interface_state(
-        device.name, eni, settings.table_base + offset, settings.priority_base + offset
-    )
-    record = _record(host, backend, device.name)
-    # A device that is down has nothing in the kernel but the rules of what was there before.
-    if device.up or set(record.rules) - set(state.rules):
-        families = sorted(set(state.families + record.families))
-        has = (kernel or host.kernel)(families)
-    else:
-        has = diff.NOTHING
-    live = any(
-        (item.address, item.device) == (state.primary, device.name) for item in has.addresses
-    )
-    steps = diff.changes(state, record, has)
-    files, before = _changed_files(host, backend.files(state, eni))
-    return Plan(
-        name=device.name,
-        eni=eni,
-        state=state,
-        files=files,
-        before=before,
-        steps=steps,
-        live=live,
-        left_alone="",
-        unknown=False,
-        warning=backend.warning(device.name),
-    )
-
-
-def _changed_files(host, files):
-    # type: (Host, Dict[str, Optional[str]]) -> Tuple[Dict[str, Any], Dict[str, Any]]
-    """Return those of `files` that differ from what is there, and what is there now."""
-    before = {path: host.files.read(path) for path in files}
-    return {path: text for path, text in files.items() if text != before[path]}, before
-
-
 def _carry_out(host, plan):
     # type: (Host, Plan) -> None
-    note, notes, backend = _note(plan.name), host.run_directory, host.backend
+    note, notes, backend = added_note(plan.name), host.run_directory, host.backend
     if plan.files:
         # Until the kernel is there, what the old text added is remembered beside what the new
         # one adds: the next run takes it back if this one dies in between.
@@ -421,19 +275,6 @@ def _carry_out(host, plan):
     text = backend.configuration(plan.name).text
     if notes.read(note) not in (None, text):
         notes.write(note, text)
-
-
-def _note(name):
-    # type: (str) -> str
-    return "added-" + name
-
-
-def _record(host, backend, name):
-    # type: (Host, Any, str) -> InterfaceState
-    """Return what was ever added for `name` and not taken back since."""
-    note = host.run_directory.read(_note(name)) or ""
-    state = backend.recorded(name, note + backend.configuration(name).text)  # type: InterfaceState
-    return state
 
 
 def _came_back_unnoticed(host, name):

@@ -13,7 +13,7 @@ from ec2net_legacy.host.command import Result
 from ec2net_legacy.host.files import Files
 from ec2net_legacy.host.rundir import RunDirectory
 from ec2net_legacy.model import Device
-from ec2net_legacy.workflow import Host
+from ec2net_legacy.plan import Host
 
 PRIMARY = "02:00:00:00:00:01"
 SECOND = "02:00:00:00:00:02"

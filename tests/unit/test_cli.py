@@ -10,7 +10,7 @@ import syslog
 import pytest
 import requests
 
-from ec2net_legacy import __version__, cli, settings, workflow
+from ec2net_legacy import __version__, cli, plan, settings, workflow
 from ec2net_legacy.errors import SettingsError
 from tests.unit.fakes import (
     MACS,
@@ -41,7 +41,7 @@ class Commands(object):
         self.shown = []
         self.statuses = {}
         monkeypatch.setattr(settings, "load", lambda: settings.DEFAULTS)
-        monkeypatch.setattr(workflow, "Host", self._host)
+        monkeypatch.setattr(plan, "Host", self._host)
         monkeypatch.setattr(syslog, "openlog", lambda *_: None)
         monkeypatch.setattr(syslog, "syslog", lambda *record: self.syslog.append(record))
         for name in ("ACTION", "INTERFACE", "JOURNAL_STREAM"):
