@@ -96,17 +96,20 @@ class Ifupdown(object):
     def warning(self, interface):
         # type: (str) -> str
         """Return what of the generated configuration will have no effect, "" where all has."""
+        warnings = []
+        if not any(interfaces.reads(self._reader, path) for path in _own_paths(interface)):
+            warnings.append(
+                "{0} reads no {1}: add the line 'source {2}/*.cfg' to {0}".format(
+                    interfaces.PATH, self._path(interface), DIRECTORY
+                )
+            )
         if not self._reader.may_write(dhclient.PATH):
-            return "{0} is not a regular file: leases are not renewed by broadcast".format(
-                dhclient.PATH
+            warnings.append(
+                "{0} is not a regular file: leases are not renewed by broadcast".format(
+                    dhclient.PATH
+                )
             )
-        if any(interfaces.reads(self._reader, path) for path in _own_paths(interface)):
-            return ""
-        return (
-            "{0} reads no {1}: add the line 'source {2}/*.cfg' to {0}".format(
-                interfaces.PATH, self._path(interface), DIRECTORY
-            )
-        )
+        return "; ".join(warnings)
 
     def tables(self):
         # type: () -> Dict[str, int]

@@ -58,7 +58,8 @@ def owned(state, record, present):
     copied = tuple(
         route
         for route in present.routes
-        if route.family == 6 and route.destination == "default" and route.table in left
+        if (route.family, route.destination, route.device) == (6, "default", record.name)
+        and route.table in left
     )
     return record._replace(rules=record.rules + rules, routes=record.routes + copied)
 

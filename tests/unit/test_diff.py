@@ -189,3 +189,14 @@ def one_step_leads_there(chance):
     )
     assert not has & gone
     assert diff.changes(wanted, before, left) == []
+
+
+def test_a_foreign_ipv6_default_route_in_a_table_of_ours_stays():
+    ours = Route("2001:db8::/64", "", "eth1", 10001, 6)
+    copied = Route("default", "fe80::1", "eth1", 10001, 6)
+    foreign = Route("default", "fe80::2", "wg0", 10001, 6)
+    record = InterfaceState("eth1", 10001, "", (), (ours,), ())
+    nothing = record._replace(routes=())
+    present = KernelState(frozenset(), frozenset([ours, copied, foreign]), frozenset())
+    deleted = [step.item for step in diff.changes(nothing, record, present)]
+    assert set(deleted) == {ours, copied}

@@ -404,3 +404,15 @@ def test_the_distributions_commands_are_argument_lists():
     assert backend.up_command("eth1")[0] == "ifup"
     assert backend.down_command("eth1")[0] == "ifdown"
     assert backend.down_command("eth1")[-1] == "eth1"
+
+
+def test_a_dhclient_conf_behind_a_link_is_left_and_told_beside_what_else_is_wrong():
+    class Linked(FakeReader):
+        def may_write(self, path):
+            return path != "/etc/dhcp/dhclient.conf"
+
+    reader = Linked({INTERFACES: "", "/etc/dhcp/dhclient.conf": "timeout 300;\n"})
+    backend = ifupdown.Ifupdown(reader)
+    assert "/etc/dhcp/dhclient.conf" in backend.warning("eth1")
+    assert "add the line" in backend.warning("eth1")
+    assert "/etc/dhcp/dhclient.conf" not in backend.files_without("eth1")
