@@ -2,8 +2,12 @@ PREFIX = /usr
 # The interpreter that the installed commands run on: the distribution's, which has the libraries.
 PYTHON = $(firstword $(wildcard /usr/bin/python3 /usr/bin/python2))
 
+# Whose dhclient hooks to install: those of network-scripts (rhel) or none yet (debian).
+FLAVOUR = $(if $(wildcard $(DESTDIR)/etc/sysconfig/network-scripts/ifup-eth),rhel,debian)
+
 libdir = $(PREFIX)/lib/ec2net
 sbindir = $(PREFIX)/sbin
+hookdir = /etc/dhcp/dhclient.d
 # Each command with the function in ec2net_legacy.cli that it calls, as in setup.cfg.
 commands = ec2net-hotplug:hotplug ec2ifup:ifup ec2ifdown:ifdown ec2ifscan:ifscan ec2net:ec2net
 # What install put there, in order; uninstall removes that and nothing else.
@@ -45,12 +49,14 @@ demo: setup ## show it at work
 bench: setup ## measure it
 	python3 -m tests.bench
 
-install: ## install for PYTHON under PREFIX (/usr), below DESTDIR
+install: ## install for PYTHON and FLAVOUR under PREFIX (/usr), below DESTDIR
 	@set -eu; umask 022; \
 	python=$$(command -v "$(PYTHON)" || echo "$(PYTHON)"); \
 	case $$python in /*) ;; *) echo "no Python: set PYTHON to the path of one" >&2; exit 1;; esac; \
 	case "$(PREFIX)/" in /*) ;; *) echo "PREFIX must be absolute" >&2; exit 1;; esac; \
 	if [ ! -x "$$python" ] && [ -z "$(DESTDIR)" ]; then echo "no $$python" >&2; exit 1; fi; \
+	case "$(FLAVOUR)" in debian|rhel) ;; *) \
+	    echo "FLAVOUR is $(FLAVOUR): expected debian or rhel" >&2; exit 1;; esac; \
 	if [ -e "$(DESTDIR)$(record)" ]; then $(MAKE) -s uninstall; fi; \
 	create() { \
 	    [ -d "$(DESTDIR)$$1/" ] || { create "$${1%/*}"; mkdir "$(DESTDIR)$$1"; echo "$$1/"; }; \
@@ -71,7 +77,14 @@ install: ## install for PYTHON under PREFIX (/usr), below DESTDIR
 	            -e "s|@FUNCTION@|$${command#*:}|" launcher.in >"$(DESTDIR)$$file"; \
 	        chmod 755 "$(DESTDIR)$$file"; \
 	        echo "$$file"; \
-	    done \
+	    done; \
+	    if [ "$(FLAVOUR)" = rhel ]; then \
+	        create "$(hookdir)"; \
+	        sed -e "s|@SBINDIR@|$(sbindir)|" hooks/ec2dhcp.sh \
+	            >"$(DESTDIR)$(hookdir)/ec2dhcp.sh"; \
+	        chmod 755 "$(DESTDIR)$(hookdir)/ec2dhcp.sh"; \
+	        echo "$(hookdir)/ec2dhcp.sh"; \
+	    fi \
 	); \
 	echo "$$installed" >"$(DESTDIR)$(record)"; \
 	if [ -x "$$python" ]; then \

@@ -86,11 +86,13 @@ def ec2net():
     for name, description in (
         ("plan", "show the changes that add would make, and make none"),
         ("status", "show every interface and whether it is as AWS says"),
+        ("lease", "do what dhclient's $reason asks for $interface; its hook calls this"),
     ):
         command = commands.add_parser(
             name, help=description, description=description, epilog=_EPILOG
         )
-        command.add_argument("--json", action="store_true", help="print JSON")
+        if name != "lease":
+            command.add_argument("--json", action="store_true", help="print JSON")
         command.add_argument("--debug", action="store_true", help="show every step on stderr")
         if name == "plan":
             command.add_argument("interface", nargs="?", help="just this one")
@@ -101,8 +103,11 @@ def _ec2net(arguments):
     # type: (argparse.Namespace) -> int
     # Python 2.7 and 3 differ in what a missing sub-command is.
     if not getattr(arguments, "command", None):
-        raise UsageError("no command: expected plan or status")
+        raise UsageError("no command: expected plan, status or lease")
     from ec2net_legacy import report, workflow
+
+    if arguments.command == "lease":
+        return _lease()
 
     if arguments.command == "plan":
         found, problem = workflow.survey(
@@ -115,6 +120,21 @@ def _ec2net(arguments):
         _print(report.status_json(found) if arguments.json else report.status_text(found))
     if problem is not None:
         raise problem
+    return 0
+
+
+def _lease():
+    # type: () -> int
+    from ec2net_legacy import workflow
+
+    happened = event.lease_event(os.environ)
+    if happened.action == "ignore":
+        return 0
+    plan = workflow.lease(
+        _host(), happened.interface, happened.action == "gained", happened.family
+    )
+    if plan.steps:
+        _tell(plan, "lease")
     return 0
 
 

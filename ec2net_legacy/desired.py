@@ -6,10 +6,10 @@ import re
 
 from ec2net_legacy._typing import TYPE_CHECKING
 from ec2net_legacy.errors import HostError
-from ec2net_legacy.model import Address, InterfaceState, Route, Rule
+from ec2net_legacy.model import LOCAL_TABLE, MAIN_TABLE, Address, InterfaceState, Route, Rule
 
 if TYPE_CHECKING:
-    from typing import Container, Optional, Tuple
+    from typing import Container, Iterable, Optional, Tuple
 
     from ec2net_legacy.model import Eni
 
@@ -51,41 +51,60 @@ def choose_offset(name, eni, present, taken):
     raise HostError("{0}: no route table number is free".format(name))
 
 
-def interface_state(name, eni, table, priority):
-    # type: (str, Eni, int, int) -> InterfaceState
+def interface_state(name, eni, table, priority, main_metric=0, local_prefixes=False):  # noqa: PLR0913
+    # type: (str, Eni, int, int, int, bool) -> InterfaceState
     """Return the addresses, routes and rules of `eni` on the device `name`.
 
-    One family: IPv4, or IPv6 on a subnet that has nothing else. IPv6 of a dual-stack ENI is left
-    to the kernel's router advertisements.
+    With `main_metric` there is a default route with that metric in main, too. With
+    `local_prefixes` every address of the delegated IPv4 prefixes is one of this host's.
     """
-    sources = eni.addresses + eni.prefixes if not eni.ipv6_only else eni.addresses6 + eni.prefixes6
+    # A /32 makes no connected route and never becomes somebody's source address by itself. The
+    # first of each family comes with the lease.
+    addresses = [Address(address, 32, name) for address in eni.addresses[1:]]
+    addresses += [Address(address, 128, name) for address in eni.addresses6[1:]]
+    routes = () if eni.ipv6_only else _routes4(name, eni, table, main_metric)
+    if local_prefixes:
+        routes += tuple(Route(prefix, "", name, LOCAL_TABLE, 4) for prefix in eni.prefixes)
+    # The IPv6 router announces itself (RA); its address is not in the metadata.
+    routes += tuple(Route(subnet, "", name, table, 6) for subnet in eni.subnets6)
+    sources = eni.addresses + eni.prefixes + eni.addresses6 + eni.prefixes6
     return InterfaceState(
         name=name,
         table=table,
-        primary=eni.addresses6[0] if eni.ipv6_only else eni.addresses[0],
-        # A /32 makes no connected route and never becomes somebody's source address by itself.
-        addresses=tuple(Address(address, 32, name) for address in eni.addresses[1:])
-        + (_further_addresses6(name, eni) if eni.ipv6_only else ()),
-        routes=_routes(name, eni, table),
+        primary=(eni.addresses + eni.addresses6)[0],
+        addresses=tuple(addresses),
+        routes=routes,
         rules=tuple(Rule(source, table, priority) for source in sources),
     )
 
 
-def _further_addresses6(name, eni):
-    # type: (str, Eni) -> Tuple[Address, ...]
-    # DHCPv6 brings the first one.
-    return tuple(Address(address, 128, name) for address in eni.addresses6[1:])
-
-
-def _routes(name, eni, table):
-    # type: (str, Eni, int) -> Tuple[Route, ...]
-    if eni.ipv6_only:
-        # The router announces itself (RA); its address is not in the metadata.
-        return tuple(Route(subnet, "", name, table, 6) for subnet in eni.subnets6)
+def _routes4(name, eni, table, main_metric):
+    # type: (str, Eni, int, int) -> Tuple[Route, ...]
     subnet = ipaddress.IPv4Network(eni.subnet)
     # AWS: "the base of the VPC network range plus one" is each subnet's router.
     router = (subnet.network_address + 1).compressed
-    return (
+    routes = (
         Route(eni.subnet, "", name, table, 4),
         Route("default", router, name, table, 4),
-    )
+    )  # type: Tuple[Route, ...]
+    if main_metric:
+        routes += (Route("default", router, name, MAIN_TABLE, 4, main_metric),)
+    return routes
+
+
+def with_learned_router(state, present):
+    # type: (InterfaceState, Iterable[Route]) -> InterfaceState
+    """Return `state` with the IPv6 default route that the kernel learned from an advertisement.
+
+    `present` are the kernel's routes; where it has not learned one yet, `state` stays as it is.
+    """
+    if not any(rule.family == 6 for rule in state.rules):
+        return state
+    learned = [
+        route._replace(table=state.table, metric=0)
+        for route in sorted(present)
+        if (route.family, route.destination) == (6, "default")
+        and (route.device, route.table) == (state.name, MAIN_TABLE)
+        and route.gateway
+    ]
+    return state._replace(routes=state.routes + tuple(learned[:1]))

@@ -18,8 +18,15 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}\Z")
 # What udev sends besides add and remove; a rule that passes them on is not a mistake.
 _NOTHING_TO_DO = frozenset(["change", "move", "online", "offline", "bind", "unbind"])
 
+# What dhclient-script is called for (dhclient-script(8)); the same with a 6 for DHCPv6.
+_GAINED = frozenset(["BOUND", "RENEW", "REBIND", "REBOOT"])
+_LOST = frozenset(["EXPIRE", "FAIL", "RELEASE", "STOP"])
+
 Event = namedtuple("Event", ["action", "interface"])
 """`action`: "add", "remove" or "ignore"; `interface`: a checked name."""
+
+LeaseEvent = namedtuple("LeaseEvent", ["action", "interface", "family"])
+"""`action`: "gained", "lost" or "ignore"; `interface`: a checked name; `family`: 4 or 6."""
 
 
 def interface_name(value, what="interface"):
@@ -48,3 +55,16 @@ def hotplug_event(argument, environ):
     if not interface:
         raise UsageError("INTERFACE is not set: expected an interface name such as eth1")
     return Event(action, interface_name(interface, "INTERFACE"))
+
+
+def lease_event(environ):
+    # type: (Mapping[str, str]) -> LeaseEvent
+    """Return the event that dhclient tells its script in ``reason`` and ``interface``."""
+    reason, interface = text(environ.get("reason", "")), environ.get("interface", "")
+    if not reason or not interface:
+        raise UsageError("reason or interface is not set: expected what dhclient gives its script")
+    plain = reason[:-1] if reason.endswith("6") else reason
+    action = "gained" if plain in _GAINED else "lost" if plain in _LOST else "ignore"
+    return LeaseEvent(
+        action, interface_name(interface, "interface"), 4 if plain == reason else 6
+    )

@@ -43,7 +43,9 @@ def wanted_keys(listed, accept_ipv6_only):
     if not listed.issuperset(_ALWAYS):
         return None
     if listed.issuperset(_IPV4):
-        used = _IPV4 + ("ipv4-prefix",)
+        used = _IPV4 + ("ipv4-prefix",)  # type: Tuple[str, ...]
+        if listed.issuperset(_IPV6):
+            used += _IPV6 + ("ipv6-prefix",)
     elif accept_ipv6_only and listed.issuperset(_IPV6) and not listed.intersection(_IPV4):
         used = _IPV6 + ("ipv6-prefix",)
     else:

@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from typing import Tuple
 
 
+# The kernel's own tables.
+MAIN_TABLE = 254
+LOCAL_TABLE = 255
+
+
 def family_of(text):
     # type: (str) -> int
     """Return 4 or 6 for an address or network."""
@@ -37,17 +42,38 @@ class Address(namedtuple("Address", ["address", "length", "device"])):
         return "{0}/{1} dev {2}".format(self.address, self.length, self.device)
 
 
-class Route(namedtuple("Route", ["destination", "gateway", "device", "table", "family"])):
-    """`destination` ("default" or a network) by `gateway` ("" when on link), in `table`."""
+class Route(
+    namedtuple("Route", ["destination", "gateway", "device", "table", "family", "metric"])
+):
+    """`destination` ("default" or a network) by `gateway` ("" when on link), in `table`.
+
+    `metric` is 0 where the kernel's default applies. In the table `local` it is a route that makes
+    every address of `destination` one of this host's.
+    """
 
     __slots__ = ()
+
+    def __new__(cls, destination, gateway, device, table, family, metric=0):  # noqa: PLR0913
+        # type: (str, str, str, int, int, int) -> Route
+        """Return the route; most have no metric."""
+        return super(Route, cls).__new__(
+            cls, destination, gateway, device, table, family, metric
+        )
 
     @property
     def arguments(self):
         # type: () -> str
         """What follows ``ip route add``."""
-        via = " via " + self.gateway if self.gateway else ""
-        return "{0}{1} dev {2} table {3}".format(self.destination, via, self.device, self.table)
+        return "".join(
+            [
+                "local " if self.table == LOCAL_TABLE else "",
+                self.destination,
+                " via " + self.gateway if self.gateway else "",
+                " dev " + self.device,
+                " table {0}".format(self.table) if self.table != MAIN_TABLE else "",
+                " metric {0}".format(self.metric) if self.metric else "",
+            ]
+        )
 
 
 class Rule(namedtuple("Rule", ["source", "table", "priority"])):
@@ -116,7 +142,7 @@ class Eni(
     """What the metadata service says of one ENI.
 
     `subnet` is "" and `addresses` is empty on an IPv6-only subnet; the first of `addresses` is the
-    primary one. Source: the keys below ``network/interfaces/macs/<mac>/``.
+    primary one; `subnets6` and `addresses6` are empty where there is no IPv6. Source: the keys below ``network/interfaces/macs/<mac>/``.
     """
 
     __slots__ = ()
@@ -126,6 +152,13 @@ class Eni(
         # type: () -> bool
         """Whether AWS gave this ENI no IPv4 address."""
         return not self.addresses
+
+    def of_family(self, family):
+        # type: (int) -> Eni
+        """Return the ENI as if it had no other than IPv4 (4) or IPv6 (6)."""
+        if family == 4:
+            return self._replace(subnets6=(), addresses6=(), prefixes6=())
+        return self._replace(subnet="", addresses=(), prefixes=())
 
 
 class Device(namedtuple("Device", ["name", "mac", "kind", "master", "up", "index"])):

@@ -10,14 +10,14 @@ from collections import namedtuple
 
 from ec2net_legacy import _compat, backends, desired
 from ec2net_legacy._typing import TYPE_CHECKING
-from ec2net_legacy.host import sysfs
+from ec2net_legacy.host import processes, sysfs
 from ec2net_legacy.host.command import Runner
 from ec2net_legacy.host.files import Files
 from ec2net_legacy.host.rundir import RunDirectory
 from ec2net_legacy.kernel import diff, iproute
 
 if TYPE_CHECKING:
-    from typing import Any, Callable, Dict, Iterable, Optional, Tuple
+    from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
 
     from ec2net_legacy.imds import Imds
     from ec2net_legacy.kernel.parse import KernelState
@@ -30,6 +30,7 @@ class Host(object):
 
     def __init__(self, settings, files=None, runner=None, devices=sysfs, imds=None):
         # type: (Settings, Optional[Files], Optional[Runner], Any, Optional[Imds]) -> None
+        self.ancestors = processes.ancestors  # type: Callable[[], List[str]]
         self.settings = settings
         self.files = files or Files()
         self.runner = runner or Runner()
@@ -124,10 +125,22 @@ def plan_for(host, backend, device, eni, kernel=None):
         None if present is None else present - settings.table_base,
         frozenset(table - settings.table_base for table in tables.values()),
     )
+    table = settings.table_base + offset
+    configuration = backend.configuration(device.name)
+    managed = eni if backend.DUAL_STACK or eni.ipv6_only else eni.of_family(4)
     state = desired.interface_state(
-        device.name, eni, settings.table_base + offset, settings.priority_base + offset
+        device.name,
+        managed,
+        table,
+        settings.priority_base + offset,
+        main_metric=table if backend.OWN_MAIN_ROUTE and configuration.knobs.main_route else 0,
+        local_prefixes=configuration.knobs.provision_prefixes,
     )
-    record = record_of(host, backend, device.name)
+    new_files = backend.files(state, managed)
+    # What the files put into the kernel, those of before and those to come, is what may be taken
+    # from it.
+    new_text = "".join(new_files[path] or "" for path in sorted(new_files))
+    record = record_of(host, backend, device.name, new_text)
     # A device that is down has nothing in the kernel but the rules of what was there before.
     if device.up or set(record.rules) - set(state.rules):
         families = sorted(set(state.families + record.families))
@@ -137,8 +150,9 @@ def plan_for(host, backend, device, eni, kernel=None):
     live = any(
         (item.address, item.device) == (state.primary, device.name) for item in has.addresses
     )
+    state = desired.with_learned_router(state, has.routes)
     steps = diff.changes(state, record, has)
-    files, before = changed_files(host, backend.files(state, eni))
+    files, before = changed_files(host, new_files)
     return Plan(
         name=device.name,
         eni=eni,
@@ -179,9 +193,12 @@ def added_note(name):
     return "added-" + name
 
 
-def record_of(host, backend, name):
-    # type: (Host, Any, str) -> InterfaceState
-    """Return what was ever added for `name` and not taken back since."""
-    note = host.run_directory.read(added_note(name)) or ""
-    state = backend.recorded(name, note + backend.configuration(name).text)  # type: InterfaceState
+def record_of(host, backend, name, more=""):
+    # type: (Host, Any, str, str) -> InterfaceState
+    """Return what was ever added for `name` and not taken back since.
+
+    `more` is the text of further generated files.
+    """
+    texts = host.run_directory.read(added_note(name)) or "", backend.configuration(name).text, more
+    state = backend.recorded(name, "".join(texts))  # type: InterfaceState
     return state

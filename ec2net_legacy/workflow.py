@@ -3,6 +3,7 @@ from __future__ import absolute_import, print_function, unicode_literals
 
 import logging
 
+from ec2net_legacy import desired
 from ec2net_legacy._typing import TYPE_CHECKING
 from ec2net_legacy.errors import (
     CommandError,
@@ -11,6 +12,7 @@ from ec2net_legacy.errors import (
     MetadataInvalid,
     MetadataUnavailable,
 )
+from ec2net_legacy.host import selinux
 from ec2net_legacy.kernel import diff, iproute
 from ec2net_legacy.plan import (
     added_note,
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from typing import Dict, FrozenSet, Iterable, List, Optional, Tuple
 
     from ec2net_legacy.kernel.parse import KernelState
-    from ec2net_legacy.model import Device
+    from ec2net_legacy.model import Device, InterfaceState
     from ec2net_legacy.plan import Host, Plan
 
 _log = logging.getLogger(__name__)
@@ -37,6 +39,11 @@ _MAC_WAIT = 5.0
 _MAC_POLL = 0.05
 # Another run needs a fraction of a second once it has read its metadata.
 _LOCK_WAIT = 20.0
+# The hook gives a lease's event five seconds.
+_LEASE_LOCK_WAIT = 4.0
+# A router's advertisement comes within a second of the link.
+_ROUTER_WAIT = 3.0
+_ROUTER_POLL = 0.2
 
 
 def add(host, name):
@@ -108,11 +115,8 @@ def up(host, name):
         problem = error
     if not _is_ours(host, name):
         return plan
-    if _came_back_unnoticed(host, name):
-        # The distribution takes it to be up still: ifup alone would do nothing.
-        _distribution(host, host.backend.down_command(name))
     try:
-        _distribution(host, host.backend.up_command(name))
+        _bring_up(host, name)
     except CommandError:
         if plan.warning:
             _log.warning("%s: %s", name, plan.warning)
@@ -120,6 +124,64 @@ def up(host, name):
     if problem is not None and not isinstance(problem, MetadataUnavailable):
         raise problem
     return plan
+
+
+def _bring_up(host, name):
+    # type: (Host, str) -> None
+    backend = host.backend
+    device = host.devices.device(name)  # type: Optional[Device]
+    is_up = backend.is_up(name)
+    if _came_back_unnoticed(host, name) or (is_up and device is not None and not device.up):
+        # The distribution takes it to be up still: ifup alone would do nothing, or fail.
+        _distribution(host, backend.down_command(name))
+        is_up = False
+    if not is_up:
+        _distribution(host, backend.up_command(name))
+
+
+def lease(host, name, gained, family):
+    # type: (Host, str, bool, int) -> Plan
+    """Bring the kernel to what the files of `name` say when it got a lease; undo it at the end.
+
+    Metadata is not asked: a lease must not wait for it.
+    """
+    backend = host.backend
+    # ifdown itself takes everything back.
+    if frozenset(host.ancestors()) & backend.DOWN_PROGRAMS:
+        return left_alone_plan(name, "ifdown takes it back")
+    end = host.clock() + _ROUTER_WAIT
+    steps = []  # type: List[diff.Change]
+    while True:
+        with host.run_directory.lock(wait=_LEASE_LOCK_WAIT):
+            configuration = backend.configuration(name)
+            record = record_of(host, backend, name).of_family(family)
+            if configuration.keep or not record.rules:
+                return left_alone_plan(name, configuration.keep or "it has no configuration")
+            has = host.kernel([family])
+            wanted = _after_lease(host, record, gained, has)
+            changes = diff.changes(wanted, record, has)
+            changes = [step for step in changes if step.add == gained]
+            iproute.apply_changes(host.runner, changes)
+        steps += changes
+        # DHCPv6 may be faster than the router's advertisement.
+        if not gained or family == 4 or wanted.routes != record.routes or host.clock() >= end:
+            return left_alone_plan(name, "")._replace(steps=steps, live=True)
+        host.sleep(_ROUTER_POLL)
+
+
+def _after_lease(host, record, gained, has):
+    # type: (Host, InterfaceState, bool, KernelState) -> InterfaceState
+    """Return what of `record` the kernel is to have once a lease was gained or lost."""
+    if not gained:
+        # The routes go with the lease's address.
+        return record._replace(addresses=(), rules=())
+    wanted = desired.with_learned_router(record, has.routes)
+    if frozenset(host.ancestors()) & host.backend.UP_PROGRAMS:
+        # ifup adds what is in the files when it has the lease; kernels before 4.8 would take a
+        # rule twice.
+        learned = wanted.routes[len(record.routes) :]
+        wanted = wanted._replace(routes=learned, rules=())
+    return wanted
 
 
 def down(host, name):
@@ -242,7 +304,9 @@ def _devices(host):
 def _is_new(host, device):
     # type: (Host, Device) -> bool
     configuration = host.backend.configuration(device.name)
-    return not configuration.exists and not reason_to_leave(host.settings, device, configuration)
+    if configuration.exists and not configuration.inherited:
+        return False
+    return not reason_to_leave(host.settings, device, configuration)
 
 
 def _settled_device(host, name):
@@ -269,7 +333,9 @@ def _carry_out(host, plan):
         texts = [notes.read(note) or "", backend.configuration(plan.name).text]
         texts += [text or "" for text in plan.files.values()]
         notes.write(note, "".join(texts))
-    host.files.put(plan.files)
+    changed = host.files.put(plan.files)
+    written = [path for path in changed if plan.files[path] is not None]
+    selinux.restore_labels(host.runner, host.files, written)
     # What is to be added to an interface that is not up, its file adds at ifup.
     iproute.apply_changes(host.runner, [step for step in plan.steps if plan.live or not step.add])
     text = backend.configuration(plan.name).text

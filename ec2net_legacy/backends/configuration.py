@@ -35,11 +35,14 @@ class Reader(Protocol):
         raise NotImplementedError
 
 
-Configuration = namedtuple("Configuration", ["exists", "text", "keep", "edited"])
+Configuration = namedtuple(
+    "Configuration", ["exists", "text", "keep", "edited", "inherited", "knobs"]
+)
 """What the distribution has for an interface now.
 
 `exists`: whether there is a file where ours would be, generated or not. `text`: that of the
 generated one, "" where there is none. `keep`: why this configuration is the administrator's and
 stays as it is, "" where it is ours. `edited`: whether that is because a file at the place of ours
-is not, or no longer, a generated one, which may be somebody's surprise.
+is not, or no longer, a generated one, which may be somebody's surprise. `inherited`: whether it is ours, but still as an older tool wrote it. `knobs`: what its user
+wants otherwise.
 """

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
     Item = Union[Address, Route, Rule]
 
+# Without a priority a rule gets the one below the lowest there is: 32765, 32764, ...
+_AUTOMATIC = range(32000, 32766)
+
 NOTHING = KernelState(frozenset(), frozenset(), frozenset())
 """A kernel that has nothing of an interface, as while its device is down."""
 
@@ -49,11 +52,17 @@ def owned(state, record, present):
     """Return what may be deleted for this interface.
 
     `record` is what was once written down for it. A rule is also ours when its priority and table
-    are the ones that `state` reserves. So is the IPv6 default route of a table that `state` no
-    longer has: ifup copies it from the router's advertisement, which no record knows.
+    are the ones that `state` reserves, or when it is what ec2-net-utils 1.x and its forks put up
+    for that table. So is the IPv6 default route of a table that `state` no longer has: ifup copies
+    it from the router's advertisement, which no record knows.
     """
     ours = {(rule.priority, rule.table) for rule in state.rules + record.rules}
-    rules = tuple(rule for rule in present.rules if (rule.priority, rule.table) in ours)
+    tables = {table for _, table in ours}
+    rules = tuple(
+        rule
+        for rule in present.rules
+        if (rule.priority, rule.table) in ours or (rule.table in tables and _is_inherited(rule))
+    )
     left = {route.table for route in record.routes} - {route.table for route in state.routes}
     copied = tuple(
         route
@@ -62,6 +71,16 @@ def owned(state, record, present):
         and route.table in left
     )
     return record._replace(rules=record.rules + rules, routes=record.routes + copied)
+
+
+def _is_inherited(rule):
+    # type: (Rule) -> bool
+    """Return whether the older tools can have made this rule for one of our tables.
+
+    They gave no priority, and had an address or a delegated prefix (/28, /80) as the source.
+    """
+    source, _, length = rule.source.partition("/")
+    return rule.priority in _AUTOMATIC and source != "all" and length in ("", "28", "80")
 
 
 def changes(desired, record, present):
@@ -74,12 +93,16 @@ def changes(desired, record, present):
     # An address that is there with another prefix length works; a second one would not be used.
     # Nor is an address that AWS assigns deleted because it is written down with another length.
     has, wanted = _hosts(present.addresses), _hosts(desired.addresses)
-    wanted.add((desired.primary, desired.name))
+    # The lease's address, too, of which there is one a family.
+    wanted.update((rule.source, desired.name) for rule in desired.rules)
     adds = _not_in(desired.routes, present.routes) + _not_in(desired.rules, present.rules)
     adds += [item for item in desired.addresses if (item.address, item.device) not in has]
     ours = owned(desired, record, present)
-    keep = frozenset(item for item in ours.addresses if (item.address, item.device) in wanted)
-    deletes = _unwanted(ours.addresses, keep, present.addresses)
+    # The older tools gave them the subnet's length.
+    unwanted = _hosts(ours.addresses) - wanted
+    deletes = [
+        item for item in sorted(present.addresses) if (item.address, item.device) in unwanted
+    ]  # type: List[Item]
     deletes += _unwanted(ours.rules, desired.rules, present.rules)
     deletes += _unwanted(reversed(ours.routes), desired.routes, present.routes)
     return [Change(True, item) for item in adds] + [Change(False, item) for item in deletes]

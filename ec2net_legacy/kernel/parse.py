@@ -5,13 +5,13 @@ import re
 from collections import namedtuple
 
 from ec2net_legacy._typing import TYPE_CHECKING
-from ec2net_legacy.model import Address, Route, Rule
+from ec2net_legacy.model import LOCAL_TABLE, MAIN_TABLE, Address, Route, Rule
 
 if TYPE_CHECKING:
     from typing import Dict, List, Optional
 
 KernelState = namedtuple("KernelState", ["addresses", "routes", "rules"])
-"""Sets of what the kernel has; `routes` only those outside the tables local, main and default."""
+"""Sets of what the kernel has. In the table local it makes most `routes` itself: these are left out."""
 
 _ADDRESS = re.compile(r"\d+: +(\S+) +inet6? ([0-9a-f.:]+)(?: peer [0-9a-f.:]+)?/(\d+) ")
 _RULE = re.compile(r"(\d+):\s+from (\S+)(?: (.*))?$")
@@ -21,7 +21,10 @@ _TABLE_NAME = re.compile(
 _TYPES = frozenset(
     ["anycast", "blackhole", "broadcast", "local", "multicast", "prohibit", "unreachable"]
 )
-_MAIN_TABLES = frozenset(["local", "main", "default", "253", "254", "255"])
+# `ip` knows these names without any file.
+_TABLES = {"local": LOCAL_TABLE, "main": MAIN_TABLE, "default": 253}
+# What IPv6 takes for a route that was given none.
+_METRIC6 = 1024
 
 
 def table_names(text):
@@ -66,7 +69,7 @@ def _keep(values, value):
 
 def _number(table, names):
     # type: (str, Dict[str, int]) -> Optional[int]
-    return int(table) if table.isdigit() else names.get(table)
+    return int(table) if table.isdigit() else names.get(table, _TABLES.get(table))
 
 
 def _rule(priority, source, rest, names):
@@ -84,24 +87,31 @@ def _rule(priority, source, rest, names):
 def _route(line, names):
     # type: (str, Dict[str, int]) -> Optional[Route]
     words = line.split()
-    # None of ours has a type or several next hops.
+    local = words[:1] == ["local"]
+    if local:
+        words = words[1:]
+    # None of ours has another type or several next hops.
     if len(words) < 3 or words[0] in _TYPES or "nexthop" in words:
         return None
     value = _values(words[1:])
-    table = value.get("table", "main")
-    number = None if table in _MAIN_TABLES else _number(table, names)
-    if number is None or "dev" not in value:
+    table = _number(value.get("table", "main"), names)
+    if table is None or "dev" not in value:
+        return None
+    if local != (table == LOCAL_TABLE) or (local and value.get("proto") == "kernel"):
         return None
     via = value.get("via", "")
     family = 6 if ":" in via or ":" in words[0] else 4
-    return Route(words[0], via, value["dev"], number, family)
+    metric = int(value.get("metric", "0"))
+    if family == 6 and metric == _METRIC6:
+        metric = 0
+    return Route(words[0], via, value["dev"], table, family, metric)
 
 
 def _values(words):
     # type: (List[str]) -> Dict[str, str]
     """Return the keywords of a route that are of interest here, with their values."""
     pairs = {}
-    for keyword in ("via", "dev", "table"):
+    for keyword in ("via", "dev", "table", "metric", "proto"):
         if keyword in words[:-1]:
             pairs[keyword] = words[words.index(keyword) + 1]
     return pairs

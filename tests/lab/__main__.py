@@ -85,7 +85,8 @@ def carry_out(lab: Lab, line: str) -> Dict[str, Any]:
         return {"error": f"{type(error).__name__}: {error}"}
 
 
-def up(directory: Path, interfaces_line: str, imds_tokens: str, rp_filter: int) -> None:
+def up(directory: Path, interfaces_line: str, imds_tokens: str, rp_filter: int,
+       distribution: str) -> None:
     """Build a lab and serve it until Ctrl-C."""
     directory.parent.mkdir(parents=True, exist_ok=True)
     if directory.exists():
@@ -101,7 +102,8 @@ def up(directory: Path, interfaces_line: str, imds_tokens: str, rp_filter: int) 
         directory.rmdir()  # the lab removes what it made itself
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with Lab(interfaces_line, imds_tokens, directory, rp_filter=rp_filter) as lab, \
+        with Lab(interfaces_line, imds_tokens, directory, rp_filter=rp_filter,
+                 distribution=distribution) as lab, \
                 socket.socket(socket.AF_UNIX) as listener:
             listener.bind(str(directory / SOCKET))
             listener.listen()
@@ -164,8 +166,9 @@ def parser() -> argparse.ArgumentParser:
         return command
 
     command = add("up", "build a lab and keep it until Ctrl-C")
+    command.add_argument("--distribution", choices=("debian", "rhel"), default="debian")
     command.add_argument("--interfaces-line", default="source /etc/network/interfaces.d/*",
-                         help="the include line of /etc/network/interfaces")
+                         help="the include line of a Debian's /etc/network/interfaces")
     command.add_argument("--imds-tokens", choices=("required", "optional"), default="required")
     command.add_argument("--rp-filter", type=int, choices=(0, 1, 2), default=0)
     command = add("attach", "attach an ENI to the host", "name")

@@ -20,26 +20,81 @@ iface {primary} inet dhcp
 {interfaces_line}
 """
 
-_EMPTY = ("/etc/network/interfaces.d", "/var/lib/dhcp")
-_WATCHED = ("/etc/network", "/etc/dhcp")
+# As cloud-init writes it, but for the last two: the lab's name server answers nobody, and without
+# the last one dhclient would give up after a first failure.
+_IFCFG = """\
+DEVICE={primary}
+BOOTPROTO=dhcp
+ONBOOT=yes
+TYPE=Ethernet
+PEERDNS=no
+PERSISTENT_DHCLIENT=yes
+"""
+_IFCFG_LO = """\
+DEVICE=lo
+IPADDR=127.0.0.1
+NETMASK=255.0.0.0
+ONBOOT=yes
+NAME=loopback
+"""
+
+_SCRIPTS = "/etc/sysconfig/network-scripts"
+# The stand-ins in rhel/ and where they go; ifup and ifdown in place of Debian's.
+_STAND_INS = {
+    "network-functions": _SCRIPTS,
+    **{f"{action}-{kind}": _SCRIPTS for action in ("ifup", "ifdown") for kind in ("eth", "routes")},
+    **{name: "/sbin" for name in ("ifup", "ifdown", "dhclient-script")},
+}
+
+# What ``snapshot`` looks at.
+WATCHED = {"debian": ("/etc/network", "/etc/dhcp"), "rhel": ("/etc/sysconfig", "/etc/dhcp")}
 # What differs between two listings of the same configuration.
 _PASSING = re.compile(r"\s+(?:valid_lft|preferred_lft|expires|hoplimit) \S+|\s+tentative\b")
 # The kernel makes these by itself and takes its time over it (duplicate address detection).
 _LINK_LOCAL = re.compile(r"\binet6 fe80::|^(?:local |anycast )?fe80::|^multicast ff00::")
 
 
-def settings(primary: Eni, interfaces_line: str) -> Dict[str, Any]:
-    """What the keeper puts into the host's file system; dhclient.conf is the machine's own."""
+def settings(primary: Eni, distribution: str, interfaces_line: str) -> Dict[str, Any]:
+    """What the keeper changes in the host's file system."""
+    own = _rhel(primary) if distribution == "rhel" else _debian(primary, interfaces_line)
     return {
+        **own,
         "hostname": primary.hostname,
-        "empty": _EMPTY,
         "files": {
-            "/etc/network/interfaces": _INTERFACES.format(
-                primary=primary.name, interfaces_line=interfaces_line
-            ),
+            **own["files"],
             "/etc/hostname": f"{primary.hostname}\n",
             "/etc/hosts": "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n",
             "/etc/resolv.conf": "",
+        },
+    }
+
+
+def _debian(primary: Eni, interfaces_line: str) -> Dict[str, Any]:
+    """The machine is a Debian; its dhclient.conf stays."""
+    interfaces = _INTERFACES.format(primary=primary.name, interfaces_line=interfaces_line)
+    return {
+        "absent": (),
+        "empty": ("/etc/network/interfaces.d", "/var/lib/dhcp"),
+        "files": {"/etc/network/interfaces": interfaces},
+        "programs": {},
+    }
+
+
+def _rhel(primary: Eni) -> Dict[str, Any]:
+    """Debian's ip and dhclient among our stand-ins; see rhel/README.md."""
+    source = Path(__file__).with_name("rhel")
+    return {
+        "absent": ("/etc/network", "/sbin/ifquery", "/var/lib/dhcp"),
+        "empty": ("/etc/dhcp", "/etc/dhcp/dhclient.d", "/etc/sysconfig", _SCRIPTS,
+                  "/var/lib/dhclient"),
+        "files": {
+            "/etc/sysconfig/network": "NETWORKING=yes\nNOZEROCONF=yes\n",
+            f"{_SCRIPTS}/ifcfg-lo": _IFCFG_LO,
+            f"{_SCRIPTS}/ifcfg-{primary.name}": _IFCFG.format(primary=primary.name),
+        },
+        "programs": {
+            f"{directory}/{name}": (source / name).read_text(encoding="utf-8")
+            for name, directory in _STAND_INS.items()
         },
     }
 
@@ -54,7 +109,8 @@ def boot(host: Namespace, primary: Eni, rp_filter: int) -> None:
            for key in ("arp_ignore", "arp_announce", "arp_filter", "promote_secondaries")},
         "net/ipv4/ip_forward": 0,
     })
-    host.run(["ifup", "lo", primary.name])
+    for name in ("lo", primary.name):
+        host.run(["ifup", name])
 
 
 def _tree(root: Path, tops: Iterable[str]) -> Iterable[Tuple[str, str]]:
@@ -70,7 +126,7 @@ def _tree(root: Path, tops: Iterable[str]) -> Iterable[Tuple[str, str]]:
                     yield shown, path.read_text(encoding="utf-8", errors="replace")
 
 
-def snapshot(host: Namespace, root: Path, tops: Iterable[str] = _WATCHED) -> Dict[str, Any]:
+def snapshot(host: Namespace, root: Path, tops: Iterable[str]) -> Dict[str, Any]:
     """The network configuration and its files, without what changes by itself."""
     listings = {
         "addresses": ["ip", "-o", "address"],

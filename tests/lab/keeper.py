@@ -84,23 +84,27 @@ def overlay(target: str, layers: Path) -> None:
     mount("-t", "overlay", "overlay", "-o", options, target)
 
 
-def replace(path: Path, text: str) -> None:
+def remove(path: Path) -> None:
+    """Remove a file or a directory with all that is in it; there may be none."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def replace(path: Path, text: str, mode: int = 0o644) -> None:
     """Write a file that is new, whoever owned the old one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    if path.is_symlink() or path.exists():
-        path.unlink()
+    remove(path)
     path.write_text(text, encoding="utf-8")
-    path.chmod(0o644)
+    path.chmod(mode)
 
 
 def empty(path: Path) -> None:
     """Make a directory exist and be empty."""
     path.mkdir(parents=True, exist_ok=True)
     for entry in path.iterdir():
-        if entry.is_dir() and not entry.is_symlink():
-            shutil.rmtree(entry)
-        else:
-            entry.unlink()
+        remove(entry)
 
 
 def furnish(settings: Dict[str, Any]) -> None:
@@ -120,10 +124,14 @@ def furnish(settings: Dict[str, Any]) -> None:
     # A sysfs shows the devices of the network namespace it was mounted from.
     mount("-t", "sysfs", "sysfs", "/sys")
 
-    for name, text in settings["files"].items():
-        replace(Path(name), text)
+    for name in settings["absent"]:
+        remove(Path(name))
     for name in settings["empty"]:
         empty(Path(name))
+    for name, text in settings["files"].items():
+        replace(Path(name), text)
+    for name, text in settings["programs"].items():
+        replace(Path(name), text, 0o755)
     socket.sethostname(settings["hostname"])
 
 
@@ -167,7 +175,7 @@ def reap(_signal: int, _frame: object) -> None:
 def main() -> None:
     """Make the namespaces, wait until the lab's process is gone, then end everything."""
     control = socket.socket(fileno=int(sys.argv[1]))
-    settings = json.loads(sys.argv[2])
+    settings = json.loads(control.recv(1 << 20))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     opened = {

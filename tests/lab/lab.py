@@ -24,7 +24,9 @@ IMDS_PORT = 80
 class Lab:
     """Three network namespaces: ``host`` (the instance), ``router`` (the VPC) and ``client``.
 
-    ``interfaces_line`` is the include line of the host's /etc/network/interfaces, ``imds_tokens``
+    ``distribution`` is ``debian`` (with ifupdown) or ``rhel`` (with stand-ins for network-scripts,
+    see rhel/README.md), ``interfaces_line`` the include line of a Debian's
+    /etc/network/interfaces, ``imds_tokens``
     is ``required`` or ``optional``, ``rp_filter`` the host's setting (the kernel's default is 0,
     systemd's is 2), ``primary`` the name of the primary interface and ``primary_addresses`` its
     addresses.  ``boot=False`` leaves the host without ``ifup``.
@@ -39,7 +41,10 @@ class Lab:
                  interfaces_line: str = "source /etc/network/interfaces.d/*",
                  imds_tokens: str = "required", directory: Union[str, Path, None] = None, *,
                  rp_filter: int = 0, primary: str = "eth0", primary_addresses: Wanted = 1,
-                 boot: bool = True):
+                 boot: bool = True, distribution: str = "debian"):
+        if distribution not in host.WATCHED:
+            raise ValueError(f"{distribution} is none of {', '.join(host.WATCHED)}")
+        self.distribution = distribution
         self.vpc = Vpc()
         self.enis: Dict[str, Eni] = {}
         self._forgotten: List[Dict[str, Any]] = []
@@ -60,9 +65,8 @@ class Lab:
             made = not self.directory.exists()
             self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
-            self._namespaces = Namespaces(
-                self.directory, {**host.settings(first, interfaces_line), "remove": made}
-            )
+            settings = host.settings(first, distribution, interfaces_line)
+            self._namespaces = Namespaces(self.directory, {**settings, "remove": made})
             self._router = Router(self._namespaces, self.directory, str(self.vpc.cidr[2]))
             self.enis[primary] = first
             self._publish()
@@ -242,7 +246,8 @@ class Lab:
 
     def snapshot(self) -> Dict[str, Any]:
         """The host's addresses, rules, routes and network files, to compare before and after."""
-        return host.snapshot(self.namespaces.host, self.namespaces.host_root)
+        return host.snapshot(self.namespaces.host, self.namespaces.host_root,
+                             host.WATCHED[self.distribution])
 
     # The metadata service
 

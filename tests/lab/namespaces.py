@@ -259,9 +259,10 @@ class Namespaces:
         keeper = Path(__file__).with_name("keeper.py")
         try:
             with theirs:
+                # Not as an argument: a `pgrep -f` on the host would find all the words in there.
+                self._control.send(json.dumps({**settings, "directory": str(directory)}).encode())
                 self._process = subprocess.Popen(
-                    [*command, sys.executable, "-I", str(keeper), str(theirs.fileno()),
-                     json.dumps({**settings, "directory": str(directory)})],
+                    [*command, sys.executable, "-I", str(keeper), str(theirs.fileno())],
                     pass_fds=[theirs.fileno()],
                     env=ENVIRONMENT,
                     stdin=subprocess.DEVNULL,

@@ -129,18 +129,6 @@ def test_files_that_source_each_other_in_a_circle_end():
     assert backend_of(files).warning("eth1") != ""
 
 
-def test_without_an_interfaces_file_it_is_not_this_backend():
-    with pytest.raises(HostError) as caught:
-        backends.choose("auto", FakeReader({"/etc/os-release": ""}))
-    assert INTERFACES in "{0}".format(caught.value)
-    assert backends.choose("auto", FakeReader({INTERFACES: ""})).name == "ifupdown"
-
-
-def test_a_backend_can_be_named():
-    assert backends.choose("ifupdown", FakeReader({})).name == "ifupdown"
-    with pytest.raises(HostError) as caught:
-        backends.choose("nonsense", FakeReader({INTERFACES: ""}))
-    assert "nonsense" in "{0}".format(caught.value)
 
 
 @pytest.mark.parametrize("case", sorted(ENIS))
@@ -282,11 +270,17 @@ def test_a_generated_file_can_be_kept_with_a_comment(line):
 
 
 @pytest.mark.parametrize(
-    "line", ["# EC2SYNC=yes", "# EC2SYNC=no, or not", "# add EC2SYNC=no", "# EC2SYNC=none"]
+    "line", ["# EC2SYNC=yes", "# EC2SYNC=no, or not", "# add EC2SYNC=no", "# EC2SYNC="]
 )
 def test_other_comments_do_not_keep_a_generated_file(line):
     found = backend_of(generated(text_of(eni_texts()) + line + "\n")).configuration("eth1")
     assert found.keep == ""
+
+
+def test_a_comment_that_is_neither_yes_nor_no_keeps_the_file_and_is_told():
+    found = backend_of(generated(text_of(eni_texts()) + "# EC2SYNC=none\n")).configuration("eth1")
+    assert (DOT in found.keep, found.edited) == (True, True)
+    assert found.knobs.problems == ("EC2SYNC is 'none': expected yes or no",)
 
 
 @pytest.mark.parametrize("case", sorted(ENIS))

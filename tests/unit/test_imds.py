@@ -473,7 +473,7 @@ def test_ipv6_keys_first_and_ipv4_keys_later_are_a_dual_stack_interface(service)
     one = service(arriving(texts, late, late, "subnet-ipv4-cidr-block", ""))
     eni = one.imds.wait_for_eni(SECOND)
     assert eni.addresses == ("10.0.1.10",)
-    assert eni.addresses6 == ()
+    assert eni.addresses6 == ("2600:1f18:0:1::10",)
 
 
 def test_a_look_at_what_is_there_does_not_wait(service):

@@ -124,7 +124,24 @@ def test_a_rule_with_a_further_condition_is_nobodys_business(line):
         ),
         (
             "default proto static via 10.0.1.1 dev eth1 table 10001 metric 5",
-            Route("default", "10.0.1.1", "eth1", 10001, 4),
+            Route("default", "10.0.1.1", "eth1", 10001, 4, 5),
+        ),
+        ("default via 10.0.0.1 dev eth0 ", Route("default", "10.0.0.1", "eth0", 254, 4)),
+        (
+            "default via 10.0.1.1 dev eth1 table main metric 10001",
+            Route("default", "10.0.1.1", "eth1", 254, 4, 10001),
+        ),
+        (
+            "10.0.1.0/24 dev eth1 proto kernel scope link src 10.0.1.10 ",
+            Route("10.0.1.0/24", "", "eth1", 254, 4),
+        ),
+        (
+            "default via fe80::1 dev eth1 proto ra metric 1024 expires 1797sec pref medium",
+            Route("default", "fe80::1", "eth1", 254, 6),
+        ),
+        (
+            "local 10.0.1.64/28 dev eth1 table local scope host ",
+            Route("10.0.1.64/28", "", "eth1", 255, 4),
         ),
         ("10.5.0.7 dev eth1 table 10001", Route("10.5.0.7", "", "eth1", 10001, 4)),
     ],
@@ -137,9 +154,6 @@ def test_a_route(line, expected):
 @pytest.mark.parametrize(
     "line",
     [
-        "default via 10.0.0.1 dev eth0 ",
-        "10.0.1.0/24 dev eth1 proto kernel scope link src 10.0.1.10 ",
-        "default via 10.0.0.1 dev eth0 table main",
         "broadcast 10.0.1.0 dev eth1 table local proto kernel scope link src 10.0.1.10 ",
         "local 10.0.1.10 dev eth1 table local proto kernel scope host src 10.0.1.10 ",
         "local 10.0.1.10 dev eth1 table 10001",
@@ -156,7 +170,7 @@ def test_a_route(line, expected):
     ],
     ids=lambda line: line[:40] or "empty",
 )
-def test_what_is_not_a_plain_route_of_a_further_table_is_left_out(line):
+def test_what_no_route_of_ours_can_look_like_is_left_out(line):
     state = parsed(line + "\n")
     assert not state.routes and not state.rules and not state.addresses
 
@@ -167,6 +181,8 @@ def test_what_is_read_is_what_was_written():
     for route in (
         Route("10.0.1.0/24", "", "eth1", 10001, 4),
         Route("default", "10.0.1.1", "eth1", 10001, 4),
+        Route("default", "10.0.1.1", "eth1", 254, 4, 10001),
+        Route("10.0.1.64/28", "", "eth1", 255, 4),
     ):
         assert parsed(route.arguments + "\n").routes == {route}
 
@@ -183,7 +199,10 @@ def test_a_whole_output_is_divided_into_its_parts():
     )
     assert len(state.addresses) == 2
     assert len(state.rules) == 3
-    assert state.routes == {Route("default", "10.0.1.1", "eth1", 10001, 4)}
+    assert state.routes == {
+        Route("default", "10.0.1.1", "eth1", 10001, 4),
+        Route("default", "10.0.0.1", "eth0", 254, 4),
+    }
 
 
 def test_names_of_tables_are_read_without_comments():
