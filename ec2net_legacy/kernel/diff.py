@@ -60,7 +60,7 @@ def owned(state, record, present):
     tables = {table for _, table in ours}
     rules = tuple(
         rule
-        for rule in present.rules
+        for rule in sorted(present.rules)
         if (rule.priority, rule.table) in ours or (rule.table in tables and _is_inherited(rule))
     )
     left = {route.table for route in record.routes} - {route.table for route in state.routes}
