@@ -14,12 +14,6 @@ from ec2net_legacy._typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from typing import Any, Callable, Dict, List, Optional, Tuple, Union
 
-try:
-    from shlex import quote as shell_quote
-except ImportError:
-    # Python 2.7
-    from pipes import quote as shell_quote  # noqa: F401
-
 PYTHON2 = sys.version_info[0] == 2
 
 # Python 2.7 has no monotonic clock; a wall clock step then costs at most one deadline.

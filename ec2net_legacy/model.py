@@ -142,7 +142,8 @@ class Eni(
     """What the metadata service says of one ENI.
 
     `subnet` is "" and `addresses` is empty on an IPv6-only subnet; the first of `addresses` is the
-    primary one; `subnets6` and `addresses6` are empty where there is no IPv6. Source: the keys below ``network/interfaces/macs/<mac>/``.
+    primary one; `subnets6` and `addresses6` are empty where there is no IPv6. Source: the keys
+    below ``network/interfaces/macs/<mac>/``.
     """
 
     __slots__ = ()

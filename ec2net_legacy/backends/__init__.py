@@ -6,27 +6,42 @@ A backend computes: it reads configuration through the `Reader` it is given and 
 from __future__ import absolute_import, print_function, unicode_literals
 
 from ec2net_legacy._typing import TYPE_CHECKING
-from ec2net_legacy.backends import ifcfg, ifupdown
 from ec2net_legacy.errors import HostError
 
 if TYPE_CHECKING:
-    from typing import Any, Tuple
+    from typing import Any
 
     from ec2net_legacy.backends.configuration import Reader
 
-# The name of a backend is what `backend =` in ec2net.conf takes. In order of preference: ifup-eth is
-# a part of network-scripts, while /etc/network/interfaces is written by many who have no ifupdown.
-_BACKENDS = (ifcfg.Ifcfg, ifupdown.Ifupdown)  # type: Tuple[Any, ...]
+# By what a host is known to have a backend, whose name is what `backend =` in ec2net.conf takes. In
+# order of preference: ifup-eth is a part of network-scripts, while many write
+# /etc/network/interfaces who have no ifupdown.
+_SIGNS = (
+    ("ifcfg", "/etc/sysconfig/network-scripts/ifup-eth"),
+    ("ifupdown", "/etc/network/interfaces"),
+)
 
 
 def choose(setting, reader):
     # type: (str, Reader) -> Any
     """Return the backend that `setting` names, or with "auto" the one this host has."""
-    for backend in _BACKENDS:
-        if setting == backend.name or (setting == "auto" and reader.exists(backend.SIGN)):
-            return backend(reader)
+    for name, sign in _SIGNS:
+        if setting == name or (setting == "auto" and reader.exists(sign)):
+            return _make(name, reader)
     raise HostError(
         "no supported network configuration on this host: looked for {0}".format(
-            " and ".join(backend.SIGN for backend in _BACKENDS)
+            " and ".join(sign for _, sign in _SIGNS)
         )
     )
+
+
+def _make(name, reader):
+    # type: (str, Reader) -> Any
+    # Only the one that is used costs its import.
+    if name == "ifcfg":
+        from ec2net_legacy.backends.ifcfg import Ifcfg
+
+        return Ifcfg(reader)
+    from ec2net_legacy.backends.ifupdown import Ifupdown
+
+    return Ifupdown(reader)

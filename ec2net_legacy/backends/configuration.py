@@ -43,6 +43,6 @@ Configuration = namedtuple(
 `exists`: whether there is a file where ours would be, generated or not. `text`: that of the
 generated one, "" where there is none. `keep`: why this configuration is the administrator's and
 stays as it is, "" where it is ours. `edited`: whether that is because a file at the place of ours
-is not, or no longer, a generated one, which may be somebody's surprise. `inherited`: whether it is ours, but still as an older tool wrote it. `knobs`: what its user
-wants otherwise.
+is not, or no longer, a generated one, which may be somebody's surprise. `inherited`: whether it is
+ours, but still as an older tool wrote it. `knobs`: what its user wants otherwise.
 """

@@ -10,7 +10,6 @@ from __future__ import absolute_import, print_function, unicode_literals
 import posixpath
 import re
 
-from ec2net_legacy._compat import shell_quote
 from ec2net_legacy._typing import TYPE_CHECKING
 from ec2net_legacy.backends import knobs, shell
 from ec2net_legacy.backends.configuration import Configuration
@@ -65,14 +64,13 @@ _ROUTE = re.compile(
 _OLD_DHCLIENT = re.compile(
     r"supersede dhcp-server-identifier 255\.255\.255\.255;\s*(timeout 300;\s*)?\Z"
 )
-# A variable of the administrator's is kept if it is as harmless as this.
+# A variable of the administrator's is kept if it is as harmless as this; quotes take it as it is.
 _HARMLESS = re.compile(r"(?!.*\.\.)[A-Za-z0-9 _.,:=/@%+-]*\Z")
 
 
 class Ifcfg(object):
     """The network-scripts backend of one host."""
 
-    SIGN = DIRECTORY + "/ifup-eth"
     name = "ifcfg"
     # While these run, what they take from the files is theirs to add and to take back.
     DUAL_STACK = True
@@ -199,7 +197,7 @@ class Ifcfg(object):
         present = shell.assignments(self._reader.read(path) or "", path)
         dual = bool(eni.addresses6)
         lines = [
-            "DEVICE=" + shell_quote(interface),
+            "DEVICE=" + interface,
             # DHCPv4 on a subnet without IPv4 gives a 169.254 address, and with it a route to the
             # metadata service by the wrong interface. So does, without NOZEROCONF, ifup itself.
             "BOOTPROTO=" + ("none" if eni.ipv6_only else "dhcp"),
@@ -212,7 +210,7 @@ class Ifcfg(object):
         lines += ["DHCPV6C=yes", "DHCPV6C_OPTIONS=-nw"] if dual else []
         lines += [
             "PERSISTENT_DHCLIENT=yes",
-            "HWADDR=" + shell_quote(eni.mac),
+            "HWADDR=" + eni.mac,
             "DEFROUTE=no",
             "NOZEROCONF=yes",
             "NM_CONTROLLED=no",
@@ -220,7 +218,7 @@ class Ifcfg(object):
         lines += knobs.lines(knobs.read(present))
         ours = {line.split("=")[0] for line in lines} | {"DHCPV6C", "DHCPV6C_OPTIONS"}
         lines += [
-            "{0}={1}".format(name, shell_quote(value))
+            "{0}='{1}'".format(name, value)
             for name, value in present
             if name not in ours and _HARMLESS.match(value)
         ]
@@ -324,9 +322,8 @@ def _recorded_route(interface, line):
     # In main there is just the one with a number of our own; any other is the administrator's.
     if bool(local) != (number == LOCAL_TABLE) or (number == MAIN_TABLE and not metric):
         return []
-    return [
-        Route(_with_length(to), via or "", interface, number, family_of(via or to), int(metric or 0))
-    ]
+    family = family_of(via or to)
+    return [Route(_with_length(to), via or "", interface, number, family, int(metric or 0))]
 
 
 def _with_length(network):

@@ -60,7 +60,6 @@ _NO_MAIN_ROUTE = "ip route del default dev {name} metric {table}"
 class Ifupdown(object):
     """The ifupdown backend of one host."""
 
-    SIGN = interfaces.PATH
     name = "ifupdown"
     # Of a dual-stack ENI only IPv4; main's default route is the lease's, with a metric of ours.
     DUAL_STACK = False

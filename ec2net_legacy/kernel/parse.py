@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from typing import Dict, List, Optional
 
 KernelState = namedtuple("KernelState", ["addresses", "routes", "rules"])
-"""Sets of what the kernel has. In the table local it makes most `routes` itself: these are left out."""
+"""Sets of what the kernel has; in `routes` not those that it makes itself in the table local."""
 
 _ADDRESS = re.compile(r"\d+: +(\S+) +inet6? ([0-9a-f.:]+)(?: peer [0-9a-f.:]+)?/(\d+) ")
 _RULE = re.compile(r"(\d+):\s+from (\S+)(?: (.*))?$")

@@ -20,8 +20,7 @@ iface {primary} inet dhcp
 {interfaces_line}
 """
 
-# As cloud-init writes it, but for the last two: the lab's name server answers nobody, and without
-# the last one dhclient would give up after a first failure.
+# Without the last line dhclient would give up for good when no server answers at first.
 _IFCFG = """\
 DEVICE={primary}
 BOOTPROTO=dhcp
@@ -43,7 +42,7 @@ _SCRIPTS = "/etc/sysconfig/network-scripts"
 _STAND_INS = {
     "network-functions": _SCRIPTS,
     **{f"{action}-{kind}": _SCRIPTS for action in ("ifup", "ifdown") for kind in ("eth", "routes")},
-    **{name: "/sbin" for name in ("ifup", "ifdown", "dhclient-script")},
+    **dict.fromkeys(("ifup", "ifdown", "dhclient-script"), "/sbin"),
 }
 
 # What ``snapshot`` looks at.

@@ -26,10 +26,10 @@ class Lab:
 
     ``distribution`` is ``debian`` (with ifupdown) or ``rhel`` (with stand-ins for network-scripts,
     see rhel/README.md), ``interfaces_line`` the include line of a Debian's
-    /etc/network/interfaces, ``imds_tokens``
-    is ``required`` or ``optional``, ``rp_filter`` the host's setting (the kernel's default is 0,
-    systemd's is 2), ``primary`` the name of the primary interface and ``primary_addresses`` its
-    addresses.  ``boot=False`` leaves the host without ``ifup``.
+    /etc/network/interfaces, ``imds_tokens`` is ``required`` or ``optional``, ``rp_filter`` the
+    host's setting (the kernel's default is 0, systemd's is 2), ``primary`` the name of the primary
+    interface and ``primary_addresses`` its addresses.  ``boot=False`` leaves the host without
+    ``ifup``.
 
     ``directory`` is for state and logs.  One that the lab makes is removed with it; one that was
     there is kept.  The host sees the machine's files, except that what it writes to /etc, /usr,

@@ -2,8 +2,8 @@
 
 ``EC2NET_UPDATE_GOLDEN=1`` rewrites each case's ``after`` and ``kernel``; read the difference.
 
-A case has ``before`` and ``after``, the host's files, and ``removed`` where taking away gives others
-than ``before``; ``imds.json``, the metadata service: ``mac``,
+A case has ``before`` and ``after``, the host's files, and ``removed`` where taking away gives
+others than ``before``; ``imds.json``, the metadata service: ``mac``,
 ``macs`` {MAC: {key: text}}, and in ``earlier`` those of a run before, while all devices were down;
 ``host.json``: the ``devices``, the names to ``add``, and in ``kernel`` the lines that `ip -o`
 prints by family; and ``kernel``, the lines that `ip` gets at once or when ifup runs.
