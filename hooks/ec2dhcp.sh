@@ -1,3 +1,4 @@
+#!/bin/sh
 # ec2net: RHEL's dhclient-script sources this file from /etc/dhcp/dhclient.d and calls
 # ec2dhcp_config with a new or renewed lease and ec2dhcp_restore when one ends.
 #
