@@ -30,6 +30,7 @@ subprocess.Popen(["ip", "-o", "addr", "show"], stdout=subprocess.PIPE).communica
 """
 ADD = ["env", "INTERFACE=eth1", "ec2net-hotplug", "add"]
 REMOVE = ["env", "INTERFACE=eth1", "ec2net-hotplug", "remove"]
+RENEWAL = ["env", "reason=RENEW", "interface=eth1", "ec2net", "lease"]
 SIZES = (1, 10, 50)
 
 
@@ -102,9 +103,16 @@ sys.stdout.write(urllib.request.urlopen(request).read().decode())
 
 
 def rows(rounds):
-    """Yield a row of the table for each size and situation."""
+    """Yield a row of the table for each backend, size and situation."""
+    for distribution, backend in (("debian", "ifupdown"), ("rhel", "ifcfg")):
+        for values in rows_of(distribution, rounds):
+            yield (backend,) + values
+
+
+def rows_of(distribution, rounds):
+    """Yield a row for each size and situation on one distribution."""
     for size in SIZES:
-        with Lab() as lab:
+        with Lab(distribution=distribution) as lab:
             lab.host(["make", "-s", "-C", str(REPOSITORY), "install", "PYTHON=" + PYTHON])
             lab.attach("eth1", subnet="10.0.1.0/24", addresses=size)
             # The product finds its token in its cache, so the floor is given one, too.
@@ -113,6 +121,8 @@ def rows(rounds):
             yield (size, "first `add`") + row(lab, rounds, floor, ADD, REMOVE)
             lab.host(["ec2ifup", "eth1"])
             yield (size, "`add`, nothing to change") + row(lab, rounds, floor, ADD)
+            if distribution == "rhel":
+                yield (size, "a lease renewed") + row(lab, rounds, floor, RENEWAL)
             lab.host(["ec2ifdown", "eth1"])
             if size == SIZES[0]:
                 yield (size, "`remove`, nothing there") + row(lab, rounds, floor, REMOVE)
@@ -136,7 +146,7 @@ def row(lab, rounds, floor, argv, undo=None):
     return (floor_wall, wall, ratio, floor_cpu, cpu, started) + counts
 
 
-HEADER = ("addresses", "situation", "floor ms", "wall ms", "ratio", "floor CPU ms", "CPU ms",
+HEADER = ("backend", "addresses", "situation", "floor ms", "wall ms", "ratio", "floor CPU ms", "CPU ms",
           "processes", "GET", "PUT", "connections")
 
 
@@ -152,7 +162,7 @@ def main():
     print("| " + " | ".join(HEADER) + " |")
     print("|" + "---|" * len(HEADER))
     for values in rows(arguments.rounds):
-        cells = ["{:.2f}".format(v) if i == 4 else "{:.0f}".format(v) if isinstance(v, float)
+        cells = ["{:.2f}".format(v) if i == 5 else "{:.0f}".format(v) if isinstance(v, float)
                  else str(v) for i, v in enumerate(values)]
         print("| " + " | ".join(cells) + " |", flush=True)
 
