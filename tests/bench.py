@@ -146,8 +146,8 @@ def row(lab, rounds, floor, argv, undo=None):
     return (floor_wall, wall, ratio, floor_cpu, cpu, started) + counts
 
 
-HEADER = ("backend", "addresses", "situation", "floor ms", "wall ms", "ratio", "floor CPU ms", "CPU ms",
-          "processes", "GET", "PUT", "connections")
+HEADER = ("backend", "addresses", "situation", "floor ms", "wall ms", "ratio", "floor CPU ms",
+          "CPU ms", "processes", "GET", "PUT", "connections")
 
 
 def main():
