@@ -96,7 +96,8 @@ def changes(desired, record, present):
     # The lease's address, too, of which there is one a family.
     wanted.update((rule.source, desired.name) for rule in desired.rules)
     adds = _not_in(desired.routes, present.routes) + _not_in(desired.rules, present.rules)
-    adds += [item for item in desired.addresses if (item.address, item.device) not in has]
+    addresses = [item for item in desired.addresses if (item.address, item.device) not in has]
+    adds += _not_in(addresses, ())
     ours = owned(desired, record, present)
     # The older tools gave them the subnet's length.
     unwanted = _hosts(ours.addresses) - wanted
@@ -115,8 +116,14 @@ def _hosts(addresses):
 
 def _not_in(items, present):
     # type: (Iterable[Item], Iterable[Item]) -> List[Item]
-    there = frozenset(present)
-    return [item for item in items if item not in there]
+    there = set(present)
+    missing = []  # type: List[Item]
+    for item in items:
+        if item not in there:
+            missing.append(item)
+            # Each once: old kernels would take it again.
+            there.add(item)
+    return missing
 
 
 def _unwanted(ours, desired, present):

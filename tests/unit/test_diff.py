@@ -200,3 +200,93 @@ def test_a_foreign_ipv6_default_route_in_a_table_of_ours_stays():
     present = KernelState(frozenset(), frozenset([ours, copied, foreign]), frozenset())
     deleted = [step.item for step in diff.changes(nothing, record, present)]
     assert set(deleted) == {ours, copied}
+
+
+class TestRulesOfTheOlderTools(object):
+    """They gave no priority, so that the kernel chose it: 32765, 32764, ..."""
+
+    def deleted(self, rule, record=NOBODY):
+        present = kernel_of(state())
+        present.rules.add(rule)
+        return lines(diff.changes(state(), record, present)) == ["rule del " + rule.arguments]
+
+    @pytest.mark.parametrize("priority", [32765, 32764, 32001, 32000])
+    @pytest.mark.parametrize(
+        "source", ["10.0.1.10", "10.0.1.77", "10.0.1.64/28", "2600::10", "2600:0:0:1::/80"]
+    )
+    def test_at_an_automatic_priority_and_for_our_table_they_are_ours(self, source, priority):
+        assert self.deleted(Rule(source, 10001, priority))
+
+    @pytest.mark.parametrize(
+        "rule",
+        [
+            Rule("10.0.1.10", 10001, 500),
+            Rule("10.0.1.10", 10001, 10002),
+            Rule("10.0.1.10", 10001, 31999),
+            Rule("10.0.1.10", 10001, 32766),
+            Rule("10.0.1.10", 10002, 32765),
+            Rule("10.0.1.10", 254, 32765),
+            Rule("all", 10001, 32765),
+            Rule("10.0.1.0/24", 10001, 32765),
+            Rule("10.0.1.64/27", 10001, 32765),
+            Rule("10.0.1.11/32", 10001, 32765),
+            Rule("2600:0:0:1::/64", 10001, 32765),
+            Rule("0.0.0.0/0", 10001, 32765),
+        ],
+        ids=lambda rule: rule.arguments,
+    )
+    @pytest.mark.parametrize("recorded", [False, True])
+    def test_any_other_is_somebody_elses(self, rule, recorded):
+        assert not self.deleted(rule, state() if recorded else NOBODY)
+
+    def test_the_new_rules_come_before_they_go(self):
+        old = Rule("10.0.1.10", 10001, 32765)
+        present = kernel_of(state()._replace(rules=(old,)))
+        assert lines(diff.changes(state(), NOBODY, present)) == [
+            "rule add pref 10001 from 10.0.1.10 lookup 10001",
+            "rule del pref 32765 from 10.0.1.10 lookup 10001",
+        ]
+
+    def test_of_an_interface_without_rules_none_is_ours(self):
+        present = KernelState(frozenset(), frozenset(), frozenset([Rule("10.0.1.10", 0, 32765)]))
+        assert diff.changes(NOBODY, NOBODY, present) == []
+
+
+class TestSecondariesOfTheOlderTools(object):
+    """They gave them the length of the subnet."""
+
+    OLD = Address("10.0.1.11", 24, "eth1")
+
+    def present(self, wanted):
+        return kernel_of(wanted._replace(addresses=(self.OLD,)))
+
+    def test_one_that_aws_assigns_stays_whether_recorded_or_not(self):
+        wanted = state("10.0.1.10 10.0.1.11")
+        for record in (NOBODY, wanted):
+            assert diff.changes(wanted, record, self.present(wanted)) == []
+
+    def test_one_that_was_recorded_goes_with_its_real_length(self):
+        record = state("10.0.1.10 10.0.1.11")
+        steps = diff.changes(state(), record, self.present(state()))
+        assert lines(steps) == ["addr del 10.0.1.11/24 dev eth1"]
+
+    def test_one_that_never_was_is_the_administrators(self):
+        assert diff.changes(state(), state(), self.present(state())) == []
+
+    def test_one_on_another_device_stays(self):
+        record = state("10.0.1.10 10.0.1.11")
+        present = kernel_of(state())
+        present.addresses.add(Address("10.0.1.11", 24, "eth2"))
+        assert diff.changes(state(), record, present) == []
+
+    def test_the_leases_own_address_stays_when_it_was_a_secondary_before(self):
+        record = state("10.0.1.10 10.0.1.11")
+        wanted = state("10.0.1.11 10.0.1.10")
+        present = kernel_of(record)
+        assert not any(type(step.item) is Address for step in diff.changes(wanted, record, present))
+
+
+def test_what_is_recorded_twice_is_added_once():
+    one = state("10.0.1.10 10.0.1.11")
+    twice = one._replace(addresses=one.addresses * 2, routes=one.routes * 2, rules=one.rules * 2)
+    assert diff.changes(twice, twice, diff.NOTHING) == diff.changes(one, one, diff.NOTHING)
