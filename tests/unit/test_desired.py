@@ -5,7 +5,7 @@ import pytest
 
 from ec2net_legacy import desired, metadata
 from ec2net_legacy.errors import HostError
-from ec2net_legacy.model import Address, Route, Rule
+from ec2net_legacy.model import LOCAL_TABLE, MAIN_TABLE, Address, Route, Rule
 from tests.unit.fakes import SECOND, eni_texts, ipv6_texts
 
 
@@ -131,3 +131,93 @@ def test_a_state_is_divided_by_family():
     assert mixed.of_family(4) == four
     assert [rule.source for rule in mixed.of_family(6).rules] == ["2600:1f18:0:1::10"]
     assert mixed.of_family(6).routes == ()
+
+
+DUAL_STACK = {
+    "local-ipv4s": "10.0.1.10\n10.0.1.11",
+    "ipv4-prefix": "10.0.1.64/28",
+    "ipv6s": "2600:1f18:0:1::10\n2600:1f18:0:1::11",
+    "subnet-ipv6-cidr-blocks": "2600:1f18:0:1::/64",
+    "ipv6-prefix": "2600:1f18:0:1:ab::/80",
+}
+
+
+def test_dual_stack_has_both_families_and_the_lease_brings_one_address_of_each():
+    state = desired.interface_state("eth1", eni(1, DUAL_STACK), 10001, 10001)
+    assert state.primary == "10.0.1.10"
+    assert state.addresses == (
+        Address("10.0.1.11", 32, "eth1"),
+        Address("2600:1f18:0:1::11", 128, "eth1"),
+    )
+    assert state.routes == (
+        Route("10.0.1.0/24", "", "eth1", 10001, 4),
+        Route("default", "10.0.1.1", "eth1", 10001, 4),
+        Route("2600:1f18:0:1::/64", "", "eth1", 10001, 6),
+    )
+    assert {rule.source for rule in state.of_family(6).rules} == {
+        "2600:1f18:0:1::10",
+        "2600:1f18:0:1::11",
+        "2600:1f18:0:1:ab::/80",
+    }
+
+
+def test_a_default_route_of_main_is_only_ipv4s_and_behind_the_primarys():
+    with_it = desired.interface_state("eth1", eni(1, DUAL_STACK), 10001, 10001, main_metric=10001)
+    without = desired.interface_state("eth1", eni(1, DUAL_STACK), 10001, 10001)
+    assert set(with_it.routes) - set(without.routes) == {
+        Route("default", "10.0.1.1", "eth1", MAIN_TABLE, 4, 10001)
+    }
+    six = metadata.parse_eni(SECOND, ipv6_texts())
+    with_it = desired.interface_state("eth1", six, 1, 1, main_metric=1)
+    assert with_it == desired.interface_state("eth1", six, 1, 1)
+
+
+def test_local_prefixes_are_ipv4s_in_the_kernels_own_table():
+    with_them = desired.interface_state(
+        "eth1", eni(1, DUAL_STACK), 10001, 10001, local_prefixes=True
+    )
+    without = desired.interface_state("eth1", eni(1, DUAL_STACK), 10001, 10001)
+    assert set(with_them.routes) - set(without.routes) == {
+        Route("10.0.1.64/28", "", "eth1", LOCAL_TABLE, 4)
+    }
+
+
+ADVERTISED = Route("default", "fe80::1", "eth1", MAIN_TABLE, 6)
+
+
+class TestTheRouterThatTheKernelLearned(object):
+    """`desired.with_learned_router`."""
+
+    STATE = desired.interface_state("eth1", eni(1, DUAL_STACK), 10001, 10001)
+
+    @pytest.mark.parametrize("metric", [0, 100, 10001])
+    def test_it_is_copied_into_the_table_without_its_metric(self, metric):
+        found = desired.with_learned_router(self.STATE, [ADVERTISED._replace(metric=metric)])
+        copied = Route("default", "fe80::1", "eth1", 10001, 6)
+        assert found == self.STATE._replace(routes=self.STATE.routes + (copied,))
+
+    @pytest.mark.parametrize(
+        "others",
+        [
+            [],
+            [ADVERTISED._replace(device="eth10")],
+            [ADVERTISED._replace(table=10001)],
+            [ADVERTISED._replace(table=300)],
+            [ADVERTISED._replace(gateway="")],
+            [ADVERTISED._replace(destination="2600::/16")],
+            [Route("default", "10.0.1.1", "eth1", MAIN_TABLE, 4)],
+        ],
+        ids=["none", "device", "our table", "table", "no router", "not default", "IPv4"],
+    )
+    def test_another_route_is_not(self, others):
+        assert desired.with_learned_router(self.STATE, others) == self.STATE
+
+    def test_an_interface_without_ipv6_has_none(self):
+        four = desired.interface_state("eth1", eni(), 10001, 10001)
+        assert desired.with_learned_router(four, [ADVERTISED]) == four
+
+    def test_of_several_it_is_the_same_one_each_time(self):
+        second = ADVERTISED._replace(gateway="fe80::2")
+        found = desired.with_learned_router(self.STATE, {second, ADVERTISED})
+        assert found == desired.with_learned_router(self.STATE, [ADVERTISED, second])
+        assert len(found.routes) == len(self.STATE.routes) + 1

@@ -95,6 +95,15 @@ def test_what_is_there_is_not_added_again():
     assert diff.changes(wanted, wanted, kernel_of(wanted)) == []
 
 
+def test_what_is_wanted_twice_is_added_once():
+    wanted = state("10.0.1.10 10.0.1.11", "10.0.1.64/28")
+    twice = wanted._replace(
+        addresses=wanted.addresses * 2, routes=wanted.routes * 2, rules=wanted.rules * 2
+    )
+    once = diff.changes(wanted, NOBODY, diff.NOTHING)
+    assert diff.changes(twice, NOBODY, diff.NOTHING) == once
+
+
 def test_an_address_that_is_there_with_another_length_is_there():
     wanted = state("10.0.1.10 10.0.1.11")
     present = kernel_of(wanted._replace(addresses=(Address("10.0.1.11", 24, "eth1"),)))

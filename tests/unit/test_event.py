@@ -94,3 +94,49 @@ def test_an_event_that_lacks_something_says_what_was_expected(argument, environ,
     with pytest.raises(UsageError) as caught:
         event.hotplug_event(argument, environ)
     assert said in "{0}".format(caught.value)
+
+
+GAINED = ["BOUND", "RENEW", "REBIND", "REBOOT"]
+LOST = ["EXPIRE", "FAIL", "RELEASE", "STOP"]
+NOTHING = ["PREINIT", "MEDIUM", "NBI", "DEPREF", "ARPCHECK", "bound", "nonsense"]
+
+
+@pytest.mark.parametrize(
+    "reason, action",
+    [(reason, "gained") for reason in GAINED]
+    + [(reason, "lost") for reason in LOST]
+    + [(reason, "ignore") for reason in NOTHING],
+)
+def test_a_lease_event_is_what_dhclient_says_of_either_family(reason, action):
+    assert event.lease_event({"reason": reason, "interface": "eth1"}) == (action, "eth1", 4)
+    assert event.lease_event({"reason": reason + "6", "interface": "eth1"}) == (action, "eth1", 6)
+
+
+def test_a_lease_event_in_bytes_is_the_same():
+    assert event.lease_event({"reason": b"BOUND6", "interface": b"ens6"}) == ("gained", "ens6", 6)
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {},
+        {"reason": "BOUND"},
+        {"interface": "eth1"},
+        {"reason": "", "interface": "eth1"},
+        {"reason": "BOUND", "interface": ""},
+        # What udev calls it.
+        {"reason": "BOUND", "INTERFACE": "eth1"},
+    ],
+)
+def test_a_lease_event_that_lacks_something_is_an_error(environ):
+    with pytest.raises(UsageError) as caught:
+        event.lease_event(environ)
+    assert "reason or interface is not set" in "{0}".format(caught.value)
+
+
+@pytest.mark.parametrize("name", HOSTILE_NAMES[1:], ids=repr)
+@pytest.mark.parametrize("reason", ["BOUND", "STOP6", "PREINIT"])
+def test_a_lease_of_a_name_that_is_not_plain_is_refused(name, reason):
+    with pytest.raises(UsageError) as caught:
+        event.lease_event({"reason": reason, "interface": name})
+    assert "{0}".format(caught.value).startswith("interface is ")
