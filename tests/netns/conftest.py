@@ -10,6 +10,9 @@ from tests import lab as vpc
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 PYTHON = "/usr/bin/python3"
 
+# For a story that is the same with ifupdown and with network-scripts.
+on_both = pytest.mark.parametrize("lab", ["debian", "rhel"], indirect=True)
+
 
 @pytest.fixture(scope="session", autouse=True)
 def lab_is_available():
@@ -25,6 +28,10 @@ def build():
     labs = []
 
     def built(**options):
+        if options.get("distribution") == "rhel":
+            # As its /usr/lib/sysctl.d says: a packet that would be answered by another interface
+            # is dropped.
+            options.setdefault("rp_filter", 1)
         lab = vpc.Lab(**options)
         labs.append(lab)
         lab.host(["make", "-s", "-C", str(REPOSITORY), "install", "PYTHON=" + PYTHON])
@@ -36,6 +43,6 @@ def build():
 
 
 @pytest.fixture
-def lab(build):
+def lab(build, request):
     """A lab with the product installed and nothing but the primary ENI attached."""
-    return build()
+    return build(distribution=getattr(request, "param", "debian"))

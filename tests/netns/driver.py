@@ -1,13 +1,34 @@
 """What the tests do with the product on the lab's host."""
 
+import contextlib
 import json
+import re
+import subprocess
 import time
+
+SCRIPTS = "/etc/sysconfig/network-scripts/"
+# Where the three variables are that users steer the product by.
+KNOBS = {"debian": "/etc/network/interfaces.d/eth1.cfg", "rhel": SCRIPTS + "ifcfg-eth1"}
+
+# Stands in the way of `ip`: lets it look, but a run that comes to change something dies there.
+_DEADLY_IP = """#!/bin/sh
+case "$*" in *-o*) exec /usr/sbin/ip "$@" ;; *) kill -9 $PPID ;; esac
+"""
 
 
 def hotplug(lab, action, interface="eth1", check=True):
     """Run ``ec2net-hotplug`` as the README says."""
     environment = {"INTERFACE": interface, "ACTION": action}
     return lab.host(["ec2net-hotplug", action], env=environment, check=check)
+
+
+def killed_add(lab):
+    """Run ``ec2net-hotplug add`` for eth1, which dies between file and kernel."""
+    write(lab, "/usr/local/bin/ip", _DEADLY_IP)
+    lab.host(["chmod", "755", "/usr/local/bin/ip"])
+    lab.host(["sh", "-c", "PATH=/usr/local/bin:$PATH INTERFACE=eth1 ec2net-hotplug add"],
+             check=False)
+    lab.host(["rm", "/usr/local/bin/ip"])
 
 
 def status(lab):
@@ -31,6 +52,28 @@ def write(lab, path, text):
     lab.host(["sh", "-c", 'printf %s "$2" > "$1"', "sh", path, text])
 
 
+def set_knob(lab, name, value):
+    """Change one of the user's variables in eth1's file, be it an assignment or a comment."""
+    path = KNOBS[lab.distribution]
+    before = read(lab, path)
+    after = re.sub("(?m)^((?:# )?{}=).*$".format(name), r"\g<1>" + value, before)
+    assert after != before, before
+    write(lab, path, after)
+
+
+def dhclient(lab, interface="eth1"):
+    """Return the number of the one dhclient that `interface` has on a RHEL-like host."""
+    pid = read(lab, "/run/dhclient-{}.pid".format(interface)).strip()
+    assert interface in read(lab, "/proc/{}/cmdline".format(pid)).split("\0")
+    return pid
+
+
+def dhclient_script(lab, reason, interface="eth1", check=True, **variables):
+    """Run dhclient-script as dhclient does."""
+    return lab.host(["/sbin/dhclient-script"], check=check,
+                    env=dict(variables, reason=reason, interface=interface))
+
+
 def unreachable(lab, addresses):
     """Return which of `addresses` do not answer the outside client."""
     return [address for address in addresses if not lab.pings(address)]
@@ -42,3 +85,21 @@ def wait_until(condition, seconds=60):
     while not condition():
         assert time.monotonic() < end, "did not happen within {} s".format(seconds)
         time.sleep(0.1)
+
+
+@contextlib.contextmanager
+def background(namespace, command):
+    """Run a command of the shell's beside the block, and end it after it.
+
+    The value is a list that has what it printed as soon as it has ended.
+    """
+    script = "{} & read _; kill $!".format(command)
+    process = namespace.popen(
+        ["sh", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    printed = []
+    try:
+        yield printed
+    finally:
+        # The end of its input is what it waits for.
+        printed.append(process.communicate()[0])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.netns.conftest import PYTHON
+from tests.netns.conftest import PYTHON, on_both
 from tests.netns.driver import hotplug
 
 LOADED = """
@@ -40,6 +40,7 @@ def test_an_add_is_one_connection_and_few_requests(lab, count):
     assert len({entry["connection"] for entry in first}) == 1
 
 
+@on_both
 @pytest.mark.parametrize("count", [1, 50])
 def test_an_add_starts_the_same_few_processes_at_any_size(lab, count):
     lab.attach("eth1", subnet="10.0.1.0/24", addresses=count)

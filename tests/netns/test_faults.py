@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tests.netns.conftest import on_both
 from tests.netns.driver import hotplug, read, status, unreachable, wait_until, write
 
 CONFIG = "/etc/network/interfaces.d/eth1.cfg"
@@ -68,6 +69,7 @@ def test_a_fresh_eni_is_waited_for(lab):
     assert status(lab)["eth1"]["device_number"] == 1
 
 
+@on_both
 def test_up_uses_the_last_good_config_when_metadata_is_down(host):
     host.host(["ifdown", "eth1"])
     host.fault(".*", status=503)
@@ -141,6 +143,7 @@ def test_wrong_settings_name_file_line_and_what_is_allowed(host, text, expected)
     assert host.snapshot() == before
 
 
+@on_both
 def test_unknown_and_vlan_like_interfaces(lab):
     result = hotplug(lab, "add", "eth9", check=False)
     assert (result.returncode, "eth9" in said(result)) == (1, True)
@@ -152,6 +155,7 @@ def test_unknown_and_vlan_like_interfaces(lab):
     assert lab.snapshot() == before
 
 
+@on_both
 def test_an_interface_that_vanishes_while_metadata_is_read(lab):
     lab.attach("eth1", subnet="10.0.1.0/24", addresses=1, delays={"local-ipv4s": 2})
     before = lab.snapshot()

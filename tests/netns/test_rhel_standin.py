@@ -5,9 +5,16 @@ import subprocess
 import pytest
 
 from tests import lab as vpc
-from tests.netns.driver import kernel, read, unreachable, wait_until, write
+from tests.netns.driver import (
+    SCRIPTS,
+    dhclient_script,
+    kernel,
+    read,
+    unreachable,
+    wait_until,
+    write,
+)
 
-SCRIPTS = "/etc/sysconfig/network-scripts/"
 DHCP = "DEVICE=eth1\nBOOTPROTO=dhcp\nDEFROUTE=no\n"
 # Writes down what it was called for and what it found.
 HOOK = r"""
@@ -45,12 +52,6 @@ def install_hook(lab, text=HOOK, name="witness"):
 def said(lab, what=""):
     """Return the lines that the hook has written."""
     return (read(lab, "/run/witness" + what) or "").splitlines()
-
-
-def dhclient_script(lab, reason, **variables):
-    """Run dhclient-script as dhclient does."""
-    return lab.host(["/sbin/dhclient-script"], check=False,
-                    env=dict(variables, reason=reason, interface="eth1"))
 
 
 def test_the_primary_is_up_after_boot(lab):
@@ -183,7 +184,7 @@ def test_a_hook_that_exits_ends_the_script(lab):
     lab.attach("eth1")
     install_hook(lab, "exit 7\n", "a")
     install_hook(lab)
-    assert dhclient_script(lab, "STOP").returncode == 7
+    assert dhclient_script(lab, "STOP", check=False).returncode == 7
     assert said(lab) == []
 
 
@@ -192,7 +193,7 @@ def test_reasons_without_hooks(lab):
     install_hook(lab)
     reasons = {"PREINIT": 0, "STOP6": 2, "EXPIRE6": 2, "TIMEOUT": 1, "NONSENSE": 1}
     for reason, status in reasons.items():
-        assert dhclient_script(lab, reason).returncode == status, reason
+        assert dhclient_script(lab, reason, check=False).returncode == status, reason
     assert said(lab) == []
 
 
