@@ -74,6 +74,15 @@ def dhclient_script(lab, reason, interface="eth1", check=True, **variables):
                     env=dict(variables, reason=reason, interface=interface))
 
 
+def hurry_ipv6(lab):
+    """Leave out duplicate address detection and the pause before a router is asked for."""
+    lab.namespaces.host.sysctl({
+        "net/ipv6/conf/{}/{}".format(name, key): 0
+        for name in ("all", "default")
+        for key in ("accept_dad", "dad_transmits", "router_solicitation_delay")
+    })
+
+
 def unreachable(lab, addresses):
     """Return which of `addresses` do not answer the outside client."""
     return [address for address in addresses if not lab.pings(address)]

@@ -155,7 +155,6 @@ def test_unknown_and_vlan_like_interfaces(lab):
     assert lab.snapshot() == before
 
 
-@on_both
 def test_an_interface_that_vanishes_while_metadata_is_read(lab):
     lab.attach("eth1", subnet="10.0.1.0/24", addresses=1, delays={"local-ipv4s": 2})
     before = lab.snapshot()

@@ -8,6 +8,7 @@ import pytest
 from tests.netns.driver import (
     dhclient_script,
     hotplug,
+    hurry_ipv6,
     kernel,
     status,
     unreachable,
@@ -23,6 +24,7 @@ OLD = {"old_" + key: value for key, value in LEASE6.items()}
 def lab(build):
     """A host with network-scripts and a dual-stack ENI."""
     lab = build(distribution="rhel")
+    hurry_ipv6(lab)
     lab.attach("eth1", subnet="10.0.1.0/24", addresses=2, subnet6="2001:db8:0:1::/64",
                ipv6=["2001:db8:0:1::10", "2001:db8:0:1::11"],
                ipv6_prefixes=["2001:db8:0:1:ab::/80"])
@@ -38,7 +40,7 @@ def test_both_families_answer_by_their_own_eni(lab):
     eni = lab.enis["eth1"]
     before = lab.snapshot()
     lab.host(["ec2ifup", "eth1"])
-    # IPv4 does not wait for IPv6, which is duplicate address detection, router and DHCPv6.
+    # IPv4 does not wait for IPv6, which is the router's advertisement and DHCPv6.
     assert unreachable(lab, eni.addresses) == []
     wait_until(lambda: unreachable(lab, eni.ipv6) == [])
     assert all(lab.sent("eth1", address) > 0 for address in eni.addresses + eni.ipv6)

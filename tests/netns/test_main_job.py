@@ -3,7 +3,16 @@
 import pytest
 
 from tests.netns.conftest import REPOSITORY, on_both
-from tests.netns.driver import hotplug, kernel, read, status, unreachable, wait_until, write
+from tests.netns.driver import (
+    hotplug,
+    hurry_ipv6,
+    kernel,
+    read,
+    status,
+    unreachable,
+    wait_until,
+    write,
+)
 
 CONFIG = "/etc/network/interfaces.d/eth1.cfg"
 
@@ -204,6 +213,7 @@ def test_a_host_that_reads_no_directory_is_told_what_to_add(build):
 
 @on_both
 def test_an_ipv6_only_subnet(lab):
+    hurry_ipv6(lab)
     eni = lab.attach(
         "eth1", subnet="10.0.1.0/24", subnet6="2001:db8:0:1::/64",
         ipv6=["2001:db8:0:1::10", "2001:db8:0:1::11"], ipv6_only=True,
@@ -213,7 +223,7 @@ def test_an_ipv6_only_subnet(lab):
     write(lab, "/etc/ec2net/ec2net.conf", "[metadata]\nattach_deadline = 3\n")
     before = lab.snapshot()
     lab.host(["ec2ifup", "eth1"])
-    # An IPv6 address answers only when duplicate address detection is through with it.
+    # DHCPv6 takes its time.
     wait_until(lambda: unreachable(lab, eni.ipv6) == [])
     assert all(lab.sent("eth1", address) > 0 for address in eni.ipv6)
     assert status(lab)["eth1"]["state"] == "in step"
