@@ -13,7 +13,7 @@ from ec2net_legacy._typing import TYPE_CHECKING
 from ec2net_legacy.errors import FAILED, Ec2netError, UsageError
 
 if TYPE_CHECKING:
-    from typing import Callable, NoReturn
+    from typing import Callable, List, NoReturn, Optional, Tuple
 
     from ec2net_legacy.plan import Host, Plan
 
@@ -71,6 +71,11 @@ def _scan(_):
     plans, failures = workflow.scan(_host())
     for plan in plans:
         _tell(plan, "add")
+    return _report_failures(failures)
+
+
+def _report_failures(failures):
+    # type: (List[Tuple[str, Ec2netError]]) -> int
     for name, error in failures:
         _log.error("%s: %s", name, error)
     codes = {error.exit_code for _, error in failures}
@@ -86,16 +91,25 @@ def ec2net():
     for name, description in (
         ("plan", "show the changes that add would make, and make none"),
         ("status", "show every interface and whether it is as AWS says"),
+        ("refresh", "bring every configured interface in step with metadata"),
         ("lease", "do what dhclient's $reason asks for $interface; its hook calls this"),
     ):
         command = commands.add_parser(
             name, help=description, description=description, epilog=_EPILOG
         )
-        if name != "lease":
+        if name in ("plan", "status"):
             command.add_argument("--json", action="store_true", help="print JSON")
         command.add_argument("--debug", action="store_true", help="show every step on stderr")
-        if name == "plan":
+        if name in ("plan", "refresh"):
             command.add_argument("interface", nargs="?", help="just this one")
+        if name == "refresh":
+            command.add_argument(
+                "--jitter", type=_seconds, default=0.0, metavar="SECONDS", help="wait up to that"
+            )
+        if name == "lease":
+            command.add_argument(
+                "--within", type=_seconds, default=5.0, metavar="SECONDS", help="the time it has"
+            )
     return _run(parser, _ec2net)
 
 
@@ -103,11 +117,13 @@ def _ec2net(arguments):
     # type: (argparse.Namespace) -> int
     # Python 2.7 and 3 differ in what a missing sub-command is.
     if not getattr(arguments, "command", None):
-        raise UsageError("no command: expected plan, status or lease")
+        raise UsageError("no command: expected plan, status, refresh or lease")
     from ec2net_legacy import report, workflow
 
     if arguments.command == "lease":
-        return _lease()
+        return _lease(arguments.within)
+    if arguments.command == "refresh":
+        return _refresh(_name(arguments) if arguments.interface else None, arguments.jitter)
 
     if arguments.command == "plan":
         found, problem = workflow.survey(
@@ -123,19 +139,33 @@ def _ec2net(arguments):
     return 0
 
 
-def _lease():
-    # type: () -> int
-    from ec2net_legacy import workflow
-
+def _lease(within):
+    # type: (float) -> int
     happened = event.lease_event(os.environ)
     if happened.action == "ignore":
         return 0
-    plan = workflow.lease(
-        _host(), happened.interface, happened.action == "gained", happened.family
-    )
-    if plan.steps:
+    from ec2net_legacy import upkeep
+
+    plan = upkeep.lease(_host(), happened, within)
+    if plan.acts:
         _tell(plan, "lease")
     return 0
+
+
+def _refresh(name, jitter):
+    # type: (Optional[str], float) -> int
+    from ec2net_legacy import upkeep
+
+    if jitter:
+        import random
+        import time
+
+        time.sleep(random.uniform(0, jitter))  # noqa: S311
+    plans, failures = upkeep.refresh(_host(), name)
+    for plan in plans:
+        if plan.acts:
+            _tell(plan, "add")
+    return _report_failures(failures)
 
 
 def _each(name, verb):
@@ -167,6 +197,14 @@ def _tell(plan, verb):
 def _name(arguments):
     # type: (argparse.Namespace) -> str
     return event.interface_name(arguments.interface)
+
+
+def _seconds(value):
+    # type: (str) -> float
+    seconds = float(value)
+    if not 0 < seconds <= 600:
+        raise ValueError(value)
+    return seconds
 
 
 class _Parser(argparse.ArgumentParser):

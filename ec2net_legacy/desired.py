@@ -3,6 +3,7 @@ from __future__ import absolute_import, print_function, unicode_literals
 
 import ipaddress
 import re
+from collections import namedtuple
 
 from ec2net_legacy._typing import TYPE_CHECKING
 from ec2net_legacy.errors import HostError
@@ -51,19 +52,24 @@ def choose_offset(name, eni, present, taken):
     raise HostError("{0}: no route table number is free".format(name))
 
 
-def interface_state(name, eni, table, priority, main_metric=0, local_prefixes=False):  # noqa: PLR0913
-    # type: (str, Eni, int, int, int, bool) -> InterfaceState
-    """Return the addresses, routes and rules of `eni` on the device `name`.
+Options = namedtuple("Options", ["main_metric", "local_prefixes", "router"])
+"""How a host treats an ENI. `main_metric`: that of a default route in main, 0 for none.
+`local_prefixes`: whether every address of the delegated IPv4 prefixes is one of this host's.
+`router`: the one that the lease named, "" for AWS's usual one."""
 
-    With `main_metric` there is a default route with that metric in main, too. With
-    `local_prefixes` every address of the delegated IPv4 prefixes is one of this host's.
-    """
+PLAIN = Options(main_metric=0, local_prefixes=False, router="")
+
+
+def interface_state(name, eni, table, priority, options=PLAIN):
+    # type: (str, Eni, int, int, Options) -> InterfaceState
+    """Return the addresses, routes and rules of `eni` on the device `name`."""
     # A /32 makes no connected route and never becomes somebody's source address by itself. The
-    # first of each family comes with the lease.
+    # first address comes with the lease; beside IPv4 nothing waits for that of DHCPv6.
     addresses = [Address(address, 32, name) for address in eni.addresses[1:]]
-    addresses += [Address(address, 128, name) for address in eni.addresses6[1:]]
-    routes = () if eni.ipv6_only else _routes4(name, eni, table, main_metric)
-    if local_prefixes:
+    leased6 = 1 if eni.ipv6_only else 0
+    addresses += [Address(address, 128, name) for address in eni.addresses6[leased6:]]
+    routes = () if eni.ipv6_only else _routes4(name, eni, table, options)
+    if options.local_prefixes:
         routes += tuple(Route(prefix, "", name, LOCAL_TABLE, 4) for prefix in eni.prefixes)
     # The IPv6 router announces itself (RA); its address is not in the metadata.
     routes += tuple(Route(subnet, "", name, table, 6) for subnet in eni.subnets6)
@@ -78,18 +84,38 @@ def interface_state(name, eni, table, priority, main_metric=0, local_prefixes=Fa
     )
 
 
-def _routes4(name, eni, table, main_metric):
-    # type: (str, Eni, int, int) -> Tuple[Route, ...]
+def primary_state(name, eni):
+    # type: (str, Eni) -> InterfaceState
+    """Return the further addresses of the primary ENI, which needs nothing else of us."""
+    state = interface_state(name, eni, 0, 0)
+    leased = eni.addresses[:1] + eni.addresses6[:1]
+    further = tuple(item for item in state.addresses if item.address not in leased)
+    return state._replace(addresses=further, routes=(), rules=())
+
+
+def _routes4(name, eni, table, options):
+    # type: (str, Eni, int, Options) -> Tuple[Route, ...]
     subnet = ipaddress.IPv4Network(eni.subnet)
     # AWS: "the base of the VPC network range plus one" is each subnet's router.
     router = (subnet.network_address + 1).compressed
+    if _can_be_router(options.router, subnet, eni):
+        router = options.router
     routes = (
         Route(eni.subnet, "", name, table, 4),
         Route("default", router, name, table, 4),
     )  # type: Tuple[Route, ...]
-    if main_metric:
-        routes += (Route("default", router, name, MAIN_TABLE, 4, main_metric),)
+    if options.main_metric:
+        routes += (Route("default", router, name, MAIN_TABLE, 4, options.main_metric),)
     return routes
+
+
+def _can_be_router(address, subnet, eni):
+    # type: (str, ipaddress.IPv4Network, Eni) -> bool
+    if not address or address in eni.addresses:
+        return False
+    ends = (subnet.network_address, subnet.broadcast_address)
+    parsed = ipaddress.IPv4Address(address)
+    return parsed in subnet and parsed not in ends
 
 
 def with_learned_router(state, present):
@@ -102,7 +128,8 @@ def with_learned_router(state, present):
         return state
     learned = [
         route._replace(table=state.table, metric=0)
-        for route in sorted(present)
+        # The advertised one has metric 1024, which stands for none.
+        for route in sorted(present, key=lambda route: (route.metric, route))
         if (route.family, route.destination) == (6, "default")
         and (route.device, route.table) == (state.name, MAIN_TABLE)
         and route.gateway

@@ -54,6 +54,10 @@ class HostError(Ec2netError):
     """The administrator has to look at the host: a device, file, lock or backend is not usable."""
 
 
+class LockHeld(HostError):
+    """Nobody has to act: another run is at the same thing."""
+
+
 class CommandError(HostError):
     """A command of the distribution failed; the text carries command, exit code and its stderr."""
 

@@ -37,6 +37,8 @@ _LARGEST_BODY = 64 * 1024
 _VERSION_1 = (403, 404, 405)
 _WORTH_RETRYING = (429, 500, 502, 503, 504)
 _FIRST_PAUSE = 0.25
+# Also for a run that is in a hurry.
+_SHORTEST_REQUEST = 0.1
 _LONGEST_PAUSE = 4.0
 # Of the attach deadline: until then an ENI with IPv6 keys only may be a dual-stack one of which
 # half is there. 20 s by default; the slowest propagation reported took 18.
@@ -64,9 +66,15 @@ class Imds(object):
         self._session = session
         self._endpoints = list(settings.endpoints)
         self._end = None  # type: Optional[float]
+        self._latest = float("inf")
         self._token = None  # type: Optional[str]
         self._timeout = None  # type: Any
         self._cached = True
+
+    def hurry(self, end):
+        # type: (float) -> None
+        """Give up at `end` (of the clock) at the latest, whatever the deadline says."""
+        self._latest = end
 
     def primary_mac(self):
         # type: () -> str
@@ -88,6 +96,11 @@ class Imds(object):
         # type: (str, bool) -> Optional[Eni]
         """Return the ENI as it is now; None while it is not listed or lacks some of its keys."""
         return self._read_eni(mac, is_primary, True)
+
+    def primary_eni(self, mac):
+        # type: (str) -> Optional[Eni]
+        """Return the primary ENI as it is now."""
+        return self._read_eni(mac, True, True)
 
     def wait_for_eni(self, mac):
         # type: (str) -> Eni
@@ -138,7 +151,7 @@ class Imds(object):
         # type: (str) -> Optional[str]
         """Return the text of a key, None where it is absent; retries until the deadline."""
         if self._end is None:
-            self._end = self._clock() + self._settings.deadline
+            self._end = min(self._clock() + self._settings.deadline, self._latest)
             self._open()
         pause = _FIRST_PAUSE
         while True:
@@ -154,7 +167,7 @@ class Imds(object):
                 pause = min(pause * 2, _LONGEST_PAUSE)
             else:
                 # The deadline is for silence, not for all keys together.
-                self._end = self._clock() + self._settings.deadline
+                self._end = min(self._clock() + self._settings.deadline, self._latest)
                 return text
 
     def _get_once(self, path):
@@ -275,7 +288,8 @@ class Imds(object):
 
         session = self._session  # type: Any
         try:
-            with _time_limit(self._settings.connect_timeout + self._settings.read_timeout):
+            limit = self._settings.connect_timeout + self._settings.read_timeout
+            with _time_limit(max(min(limit, self._latest - self._clock()), _SHORTEST_REQUEST)):
                 answer = session.request(
                     method,
                     url,

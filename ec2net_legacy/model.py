@@ -162,10 +162,20 @@ class Eni(
         return self._replace(subnet="", addresses=(), prefixes=())
 
 
-class Device(namedtuple("Device", ["name", "mac", "kind", "master", "up", "index"])):
+class Lease(namedtuple("Lease", ["address", "router"])):
+    """What DHCPv4 gave an interface: `address`, and the first `router` ("" where it named none).
+
+    Source: dhclient's ``new_ip_address`` and ``new_routers``, checked.
+    """
+
+    __slots__ = ()
+
+
+class Device(namedtuple("Device", ["name", "mac", "kind", "master", "up", "index", "ipv6"])):
     """A network device: `kind` is sysfs's DEVTYPE ("" for a NIC), `master` its bridge or bond.
 
-    `index` is the kernel's number for this very device, which no later one gets.
+    `index` is the kernel's number for this very device, which no later one gets; `ipv6` whether the
+    kernel lets it have IPv6.
     """
 
     __slots__ = ()

@@ -42,7 +42,8 @@ def summary(plan, verb):
     if plan.live and plan.steps:
         done.append(_count(len(plan.steps), "kernel change"))
     if verb == "add":
-        about = "{0}, table {1}".format(_contents(plan), plan.state.table)
+        role = "primary" if plan.is_primary else "table {0}".format(plan.state.table)
+        about = "{0}, {1}".format(_contents(plan), role)
         return "{0}: {1}".format(about, ", ".join(done) if done else "nothing to change")
     return ", ".join(done) if done else "nothing to take away"
 
@@ -53,33 +54,46 @@ def plans_text(plans):
     return "\n".join("\n".join(_plan_lines(plan)) for plan in plans) + "\n"
 
 
+def _folded(line):
+    # type: (str) -> List[str]
+    import textwrap
+
+    return textwrap.wrap(
+        line, 80, subsequent_indent="    ", break_on_hyphens=False, break_long_words=False
+    )
+
+
 def _plan_lines(plan):
-    # type: (Plan) -> Iterator[str]
+    # type: (Plan) -> List[str]
     if plan.left_alone:
         state = "unknown" if plan.unknown else "left alone"
-        yield "{0}: {1}: {2}".format(plan.name, state, plan.left_alone)
-        return
-    yield "{0}: {1} ({2}), table {3}, {4}".format(
-        plan.name, plan.eni.interface_id, plan.eni.mac, plan.state.table, _contents(plan)
+        return _folded("{0}: {1}: {2}".format(plan.name, state, plan.left_alone))
+    role = "the primary" if plan.is_primary else "table {0}".format(plan.state.table)
+    lines = _folded(
+        "{0}: {1} ({2}), {3}, {4}".format(
+            plan.name, plan.eni.interface_id, plan.eni.mac, role, _contents(plan)
+        )
     )
     if plan.warning:
-        yield "  warning: " + plan.warning
+        lines += _folded("  warning: " + plan.warning)
     # The few lines that say what will happen before the many that say how it is written down.
-    if plan.steps:
-        yield ""
-        if plan.live:
-            yield "kernel, at once:"
-        else:
-            yield "kernel, when ifup brings {0} up:".format(plan.name)
-        for step in plan.steps:
-            family = "-6 " if step.family == 6 else ""
-            yield "{0} ip {1}{2}".format("+" if step.add else "-", family, step.line)
-    elif plan.live and not plan.files:
-        yield "  in step: nothing to change"
+    lines += _step_lines(plan)
     for path in sorted(plan.files):
-        yield ""
-        for line in _file_diff(path, plan.before[path], plan.files[path]):
-            yield line
+        lines.append("")
+        lines += _file_diff(path, plan.before[path], plan.files[path])
+    return lines
+
+
+def _step_lines(plan):
+    # type: (Plan) -> List[str]
+    if not plan.steps:
+        return ["  in step: nothing to change"] if plan.live and not plan.files else []
+    when = "at once" if plan.live else "when ifup brings {0} up".format(plan.name)
+    lines = ["", "kernel, {0}:".format(when)]
+    for step in plan.steps:
+        family = "-6 " if step.family == 6 else ""
+        lines.append("{0} ip {1}{2}".format("+" if step.add else "-", family, step.line))
+    return lines
 
 
 def _file_diff(path, before, after):
@@ -140,7 +154,7 @@ def _cells(device, plan):
         device.mac or "-",
         eni.interface_id if eni else "-",
         "{0}/{1}".format(eni.network_card, eni.device_number) if eni else "-",
-        str(plan.state.table) if plan.state else "-",
+        str(plan.state.table) if plan.state and not plan.is_primary else "-",
         state_of(plan)[0],
     )
 
@@ -184,7 +198,7 @@ def _status_object(device, plan):
     item["interface_id"] = eni.interface_id if eni else None
     item["network_card"] = eni.network_card if eni else None
     item["device_number"] = eni.device_number if eni else None
-    item["table"] = plan.state.table if plan.state else None
+    item["table"] = plan.state.table if plan.state and not plan.is_primary else None
     item["addresses"] = list(eni.addresses + eni.addresses6) if eni else []
     item["prefixes"] = list(eni.prefixes + eni.prefixes6) if eni else []
     item["state"] = state

@@ -34,10 +34,12 @@ MetadataSettings = namedtuple(
         "deadline",
         "attach_deadline",
         "token_ttl",
+        "reuse",
     ],
 )
 """`endpoints`: base URLs in order of preference. All times are seconds: of one connection, of one
-silence while reading, of a run that gets no answer, and of waiting for a fresh ENI's keys."""
+silence while reading, of a run that gets no answer, of waiting for a fresh ENI's keys, and how long
+a lease's event takes what another run has just read for true."""
 
 DEFAULTS = Settings(
     backend="auto",
@@ -52,6 +54,7 @@ DEFAULTS = Settings(
         deadline=10.0,
         attach_deadline=30.0,
         token_ttl=21600,
+        reuse=5.0,
     ),
 )
 

@@ -4,6 +4,7 @@ Amazon's ec2-net-utils reads them from ``ifcfg-ethN``; ifupdown's file has them 
 """
 from __future__ import absolute_import, print_function, unicode_literals
 
+import re
 from collections import namedtuple
 
 from ec2net_legacy._compat import quoted
@@ -20,6 +21,9 @@ NAMES = (SYNC, MAIN_ROUTE, PROVISION_PREFIXES)
 # What network-scripts take for a boolean.
 _YES = frozenset(["yes", "y", "true", "t", "on", "1"])
 _NO = frozenset(["no", "n", "false", "f", "off", "0"])
+
+_COMMENT = re.compile(r"(?:^|\s)#.*")
+_SYNC_ANYWHERE = re.compile(r"(?:^|[\s;&|({])EC2SYNC=([^\s;&|)}]+)")
 
 Knobs = namedtuple("Knobs", ["sync", "main_route", "provision_prefixes", "problems"])
 """`sync`: whether the interface may be touched at all. `main_route`: whether main gets a default
@@ -57,6 +61,29 @@ def read(assignments):
         provision_prefixes=flag(PROVISION_PREFIXES, DEFAULTS.provision_prefixes),
         problems=tuple(problems),
     )
+
+
+def opts_out(text):
+    # type: (str) -> bool
+    """Return whether shell `text` says EC2SYNC and not yes anywhere, also in a branch.
+
+    The older tools look for it without reading shell, and a value that only a shell could tell
+    had better be respected.
+    """
+    return any(
+        value.strip("\"'").lower() not in _YES.union([""])
+        for line in text.split("\n")
+        for value in _SYNC_ANYWHERE.findall(_COMMENT.sub("", line))
+    )
+
+
+def reason_to_keep(path, knobs):
+    # type: (str, Knobs) -> Tuple[str, bool]
+    """Return why a file that is not to be touched is kept, and whether that may surprise."""
+    unclear = [problem for problem in knobs.problems if problem.startswith(SYNC)]
+    if unclear:
+        return "{0}: {1}".format(path, unclear[0]), True
+    return "{0} says {1}=no".format(path, SYNC), False
 
 
 def lines(knobs):

@@ -33,18 +33,19 @@ _END = {
     "(": ")",
 }
 _BEFORE_COMMAND = frozenset(["then", "do", "else", "elif", "{"])
+_FUNCTION = "function"
 
 # One piece of a command. An operator other than the end of a command makes it more than a list of
 # assignments.
 _PIECE = re.compile(
     r"""
-      (?P<skip>     [ \t]+ | \\\n | (?:(?<=[\s;&|()])|\A)\#[^\n]* )
+      (?P<skip>     [ \t]+ | \\\n | (?:(?<=[ \t\n;&|()])|\A)\#[^\n]* )
     | (?P<end>      [\n;] )
     | (?P<operator> [&|()<>]+ )
     | (?P<single>   '[^']*' )
-    | (?P<double>   "(?:[^"\\$`]|\\.|\\\n|\$(?![A-Za-z0-9_{(@*\#?!$-]))*" )
+    | (?P<double>   "(?:[^"\\$`]|\\.|\$(?![A-Za-z0-9_{(@*\#?!$-]))*" )
     | (?P<escape>   \\. )
-    | (?P<plain>    [^\s;&|()<>'"\\$`]+ )
+    | (?P<plain>    [^ \t\n;&|()<>'"\\$`]+ )
     | (?P<computed>
           \$\( (?:[^()]|\([^()]*\))* \)?
         | `[^`]*`?
@@ -86,7 +87,10 @@ def _follow(words, open_ends):
             open_ends.pop()
         elif word.text == "(" or (at_command and word.text in _END):
             open_ends.append(_END[word.text])
-        at_command = word.computed or word.text in _BEFORE_COMMAND
+        # After "function" comes a name, and then perhaps "{".
+        at_command = (
+            word.computed or word.text in _BEFORE_COMMAND or words[0].text == _FUNCTION
+        )
 
 
 def _commands(text):

@@ -26,7 +26,7 @@ _HEADER = (
 """
 )
 _KNOB = re.compile(
-    r"^[ \t]*#[ \t]*({0})[ \t]*=[ \t]*[\"']?([A-Za-z0-9]*)[\"']?[ \t\r]*$".format(
+    r"^[ \t#]*({0})[ \t]*[=:][ \t]*[\"']?([A-Za-z0-9]*)[\"']?[ \t\r]*(?:[ \t]#.*)?$".format(
         "|".join(knobs.NAMES)
     ),
     re.I | re.M,
@@ -47,6 +47,8 @@ _COPY_ROUTER = (
     'ip -6 route replace default via "$gw" dev {name} table {table}',
 )
 _IGNORED = "2>/dev/null || :"
+# Not holding what ifup's caller reads.
+_IN_BACKGROUND = ") </dev/null >/dev/null 2>&1 &"
 # MAINROUTETABLE=no: dhclient-script adds this route with every new lease and cannot be told not to.
 _MAIN_ROUTE_NOTE = "    # The lease's default route has no place in main."
 _NO_MAIN_ROUTE = "ip route del default dev {name} metric {table}"
@@ -61,34 +63,44 @@ def read_knobs(text):
 def render(state, eni, set_by_user=knobs.DEFAULTS):
     # type: (InterfaceState, Eni, knobs.Knobs) -> str
     """Return the text of the generated file."""
+    lines = ["# " + line for line in knobs.lines(set_by_user)] + ["auto " + state.name]
     if eni.ipv6_only:
-        stanza = ["iface {0} inet6 dhcp".format(state.name), "    accept_ra 2"]
-        routes = list(_options("post-up", _adding_routes(state)))
-        copy = [piece.format(name=state.name, table=state.table) for piece in _COPY_ROUTER]
-        routes += _options("post-up", [copy])
+        lines += ["iface {0} inet6 dhcp".format(state.name), "    accept_ra 2"]
+        lines += _adding(state, _COPY_ROUTER, "")
     else:
-        stanza = [
-            "iface {0} inet dhcp".format(state.name),
-            "    metric {0}".format(state.table),
-        ]
-        routes = list(_options("post-up", _adding_routes(state)))
+        lines += ["iface {0} inet dhcp".format(state.name), "    metric {0}".format(state.table)]
+        lines += _adding(state.of_family(4), (), "")
         if not set_by_user.main_route:
             no_main_route = _NO_MAIN_ROUTE.format(name=state.name, table=state.table)
-            routes += [_MAIN_ROUTE_NOTE]
-            routes += _options("post-up", [[no_main_route, _IGNORED]])
-    lines = ["# " + line for line in knobs.lines(set_by_user)]
-    lines += ["auto " + state.name] + stanza
-    lines += ["    # Table {0}: the way out for what comes from this ENI.".format(state.table)]
-    lines += routes
-    lines += ["    # These sources use it: the ENI's addresses and delegated prefixes."]
-    lines += _options("post-up", _adding_rules(state))
-    if state.addresses:
-        lines += ["    # Secondary addresses."]
-        lines += _options("post-up", _adding_addresses(state))
+            lines += [_MAIN_ROUTE_NOTE]
+            lines += _options("post-up", [[no_main_route, _IGNORED]])
+    if not eni.ipv6_only and eni.addresses6:
+        # Without IPv6, or as long as no router announces itself, IPv4 comes up all the same.
+        lines += ["    # The same for IPv6, which does not keep IPv4 waiting."]
+        lines += _adding(state.of_family(6), ("(",) + _COPY_ROUTER + (_IN_BACKGROUND,), " || :")
     lines += ["    # ifdown takes exactly that back."]
-    lines += _options("pre-down", _deleting(state))
+    for family in reversed(state.families):
+        lines += _options("pre-down", _deleting(state.of_family(family)))
     header = _HEADER.format(interface_id=eni.interface_id, mac=eni.mac, table=state.table)
     return header + "\n".join(lines) + "\n"
+
+
+def _adding(state, copy_router, or_else):
+    # type: (InterfaceState, Sequence[str], str) -> Iterator[str]
+    """Yield the lines that add one family's part of the state."""
+    yield "    # Table {0}: the way out for what comes from this ENI.".format(state.table)
+    copy = [piece.format(name=state.name, table=state.table) for piece in copy_router]
+    for line in _options("post-up", _adding_routes(state, or_else)):
+        yield line
+    for line in _options("post-up", [copy] if copy else []):
+        yield line
+    yield "    # These sources use it: the ENI's addresses and delegated prefixes."
+    for line in _options("post-up", _adding_rules(state, or_else)):
+        yield line
+    if state.addresses:
+        yield "    # Secondary addresses."
+        for line in _options("post-up", _adding_addresses(state, or_else)):
+            yield line
 
 
 def _options(option, commands):
@@ -118,23 +130,29 @@ def _wrapped(piece):
     )
 
 
-def _adding_routes(state):
-    # type: (InterfaceState) -> Iterator[List[str]]
-    for route in state.routes:
-        yield ["ip {0}route replace {1}".format(_flag(route.family), route.arguments)]
+def _adding_routes(state, or_else):
+    # type: (InterfaceState, str) -> Iterator[List[str]]
+    for route in _in_file(state):
+        yield ["ip {0}route replace {1}{2}".format(_flag(route.family), route.arguments, or_else)]
 
 
-def _adding_rules(state):
-    # type: (InterfaceState) -> Iterator[List[str]]
+def _in_file(state):
+    # type: (InterfaceState) -> List[Route]
+    # Main's default route comes with the lease, and has the metric of the stanza.
+    return [route for route in state.routes if route.table != MAIN_TABLE]
+
+
+def _adding_rules(state, or_else):
+    # type: (InterfaceState, str) -> Iterator[List[str]]
     # Kernels before 4.8 take an identical rule twice, newer ones answer EEXIST: deleting first
     # makes a second ifup add nothing on either. One `ip` for all addresses, not one for each.
     yield _batch("rule del", _rule_pattern(state), _sources_of(state), ignoring_errors=True)
-    yield _batch("rule add", _rule_pattern(state), _sources_of(state))
+    yield _batch("rule add", _rule_pattern(state), _sources_of(state), or_else)
 
 
-def _adding_addresses(state):
-    # type: (InterfaceState) -> Iterator[List[str]]
-    yield _batch("addr replace", _address_pattern(state), _addresses_of(state))
+def _adding_addresses(state, or_else):
+    # type: (InterfaceState, str) -> Iterator[List[str]]
+    yield _batch("addr replace", _address_pattern(state), _addresses_of(state), or_else)
 
 
 def _deleting(state):
@@ -144,7 +162,7 @@ def _deleting(state):
             "addr del", _address_pattern(state), _addresses_of(state), ignoring_errors=True
         )
     yield _batch("rule del", _rule_pattern(state), _sources_of(state), ignoring_errors=True)
-    for route in reversed(state.routes):
+    for route in reversed(_in_file(state)):
         yield ["ip {0}route del {1}".format(_flag(route.family), route.arguments), _IGNORED]
     if any(route.family == 6 for route in state.routes):
         yield [
@@ -153,11 +171,11 @@ def _deleting(state):
         ]
 
 
-def _batch(verb, pattern, values, ignoring_errors=False):
-    # type: (str, str, List[str], bool) -> List[str]
+def _batch(verb, pattern, values, or_else="", ignoring_errors=False):  # noqa: PLR0913
+    # type: (str, str, List[str], str, bool) -> List[str]
     """Return the pieces of a shell command that gives `ip` a line for each of `values`."""
     # Without -force `ip` would stop at the first line that is not there to be deleted.
-    force, ignored = ("-force ", " " + _IGNORED) if ignoring_errors else ("", "")
+    force, ignored = ("-force ", " " + _IGNORED) if ignoring_errors else ("", or_else)
     return [
         "printf '{0} {1}\\n'".format(verb, pattern),
         " ".join(values),
@@ -194,7 +212,7 @@ def _addresses_of(state):
 
 _RECORDED_ROUTE = re.compile(
     r"^    post-up ip (?:-6 )?route replace"
-    r" (?:local )?(\S+)(?: via ([0-9a-f.:]+))? dev (\S+) table (\d+)$",
+    r" (?:local )?(\S+)(?: via ([0-9a-f.:]+))? dev (\S+) table (\d+)(?: \|\| :)?$",
     re.M,
 )
 _RECORDED_RULES = re.compile(
@@ -203,9 +221,6 @@ _RECORDED_RULES = re.compile(
 )
 _RECORDED_ADDRESSES = re.compile(
     r"^    post-up printf 'addr replace %s/(\d+) dev (\S+)\\n' ([0-9a-f.: ]+) \| ip ", re.M
-)
-_RECORDED_NO_MAIN_ROUTE = re.compile(
-    r"^    post-up ip route del default dev (\S+) metric (\d+) ", re.M
 )
 _RECORDED_TABLE = re.compile(r"^" + MARKER + r"\S+, \S+, table (\d+)$", re.M)
 
@@ -218,13 +233,6 @@ def recorded(interface, text):
     routes = [
         Route(to, via or "", device, int(number), family_of(via or to))
         for to, via, device, number in _RECORDED_ROUTE.findall(text)
-    ]
-    # Where main is to be without the lease's default route, that may be taken away.
-    routes += [
-        route._replace(table=MAIN_TABLE, metric=int(metric))
-        for device, metric in _RECORDED_NO_MAIN_ROUTE.findall(text)
-        for route in routes
-        if (route.destination, route.device, route.family) == ("default", device, 4)
     ]
     rules = [
         Rule(source, int(number), int(priority))

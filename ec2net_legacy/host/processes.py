@@ -1,10 +1,16 @@
-"""Which programs this process was started by."""
+"""Other processes: what this one was started by, and the dhclients of an interface."""
 from __future__ import absolute_import, print_function, unicode_literals
 
+import errno
+import logging
 import os
 import re
+import signal
+import time
 
+from ec2net_legacy._compat import monotonic
 from ec2net_legacy._typing import TYPE_CHECKING
+from ec2net_legacy.errors import HostError
 
 if TYPE_CHECKING:
     from typing import List
@@ -12,6 +18,11 @@ if TYPE_CHECKING:
 # "PID (NAME) STATE PPID"; a name may have parentheses itself.
 _STAT = re.compile(r"\d+ \((.*)\) \S (\d+) ", re.S)
 _MOST = 100
+# Seconds for a dhclient to end by itself.
+_PATIENCE = 2.0
+_POLL = 0.02
+
+_log = logging.getLogger(__name__)
 
 
 def ancestors():
@@ -31,3 +42,58 @@ def ancestors():
         names.append(found.group(1))
         pid = int(found.group(2))
     return names
+
+
+def has_dhclient(interface):
+    # type: (str) -> bool
+    """Return whether a dhclient runs for `interface`, with a lease or without."""
+    return bool(_dhclients(interface))
+
+
+def end_dhclient(interface):
+    # type: (str) -> None
+    """End every dhclient that runs for `interface`, and see it gone."""
+    pids = _dhclients(interface)
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        for pid in pids:
+            _log.debug("signal %d to the dhclient of %s, process %s", number, interface, pid)
+            _signal(pid, number)
+        end = monotonic() + _PATIENCE
+        while pids and monotonic() < end:
+            time.sleep(_POLL)
+            pids = [pid for pid in pids if pid in _dhclients(interface)]
+
+
+def _dhclients(interface):
+    # type: (str) -> List[int]
+    return [
+        int(entry)
+        for entry in os.listdir("/proc")
+        if re.match(r"[0-9]+\Z", entry) and _is_dhclient(entry, interface)
+    ]
+
+
+def _is_dhclient(pid, interface):
+    # type: (str, str) -> bool
+    try:
+        with open("/proc/{0}/cmdline".format(pid), "rb") as stream:
+            words = stream.read().decode("latin-1").split("\0")
+    except (IOError, OSError):
+        return False
+    if os.path.basename(words[0]) != "dhclient" or interface not in words[1:]:
+        return False
+    try:
+        # Containers have interfaces of that name, too.
+        return os.readlink("/proc/{0}/ns/net".format(pid)) == os.readlink("/proc/self/ns/net")
+    except OSError:
+        # Linux before 3.0 does not tell, and has hardly any containers.
+        return not os.path.exists("/proc/self/ns/net")
+
+
+def _signal(pid, number):
+    # type: (int, int) -> None
+    try:
+        os.kill(pid, number)
+    except OSError as error:
+        if error.errno != errno.ESRCH:
+            raise HostError("cannot end process {0}: {1}".format(pid, error.strerror))

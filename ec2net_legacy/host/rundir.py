@@ -13,7 +13,7 @@ import time
 
 from ec2net_legacy import _compat
 from ec2net_legacy._typing import TYPE_CHECKING
-from ec2net_legacy.errors import HostError
+from ec2net_legacy.errors import HostError, LockHeld
 
 if TYPE_CHECKING:
     from typing import Callable, Optional
@@ -81,7 +81,7 @@ class RunDirectory(object):
         # type: (str, float) -> Lock
         """Return a lock, for use in a ``with``: that of the interface `name`, "" for the host's.
 
-        Entering it raises HostError when another process holds it for more than `wait` seconds.
+        Entering it raises LockHeld when another process holds it for more than `wait` seconds.
         """
         try:
             self._make()
@@ -130,7 +130,7 @@ class Lock(object):
         end = self._clock() + self._wait
         while not self._taken():
             if self._clock() >= end:
-                raise HostError(
+                raise LockHeld(
                     "another ec2net holds {0} for {1:.0f} s".format(self._path, self._wait)
                 )
             self._sleep(_LOCK_POLL)

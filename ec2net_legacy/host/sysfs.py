@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from typing import List, Optional
 
 _CLASS = "/sys/class/net"
+_IPV6 = "/proc/sys/net/ipv6/conf"
 _IFF_UP = 1
 _ETHERNET = "1"
 _NO_MAC = "00:00:00:00:00:00"
@@ -48,7 +49,24 @@ def device(name):
         master=_master(name),
         index=int(_attribute(name, "ifindex") or "0"),
         up=bool(int(_attribute(name, "flags") or "0", 16) & _IFF_UP),
+        ipv6=_has_ipv6(name),
     )
+
+
+def has_ipv6():
+    # type: () -> bool
+    """Return whether this kernel has IPv6 at all."""
+    return os.path.isdir(_IPV6)
+
+
+def _has_ipv6(name):
+    # type: (str) -> bool
+    try:
+        with open("{0}/{1}/disable_ipv6".format(_IPV6, name)) as stream:
+            return stream.read().strip() == "0"
+    except (IOError, OSError):
+        # A kernel without IPv6, or started with ipv6.disable=1.
+        return False
 
 
 def _attribute(name, attribute):

@@ -5,7 +5,7 @@ from collections import namedtuple
 
 from ec2net_legacy._typing import TYPE_CHECKING
 from ec2net_legacy.kernel.parse import KernelState
-from ec2net_legacy.model import Address, Route, Rule
+from ec2net_legacy.model import LOCAL_TABLE, MAIN_TABLE, Address, Route, Rule
 
 if TYPE_CHECKING:
     from typing import Dict, Iterable, List, Set, Tuple, Union
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from ec2net_legacy.model import InterfaceState
 
     Item = Union[Address, Route, Rule]
+
+_KERNELS_TABLES = frozenset([MAIN_TABLE, LOCAL_TABLE])
 
 # Without a priority a rule gets the one below the lowest there is: 32765, 32764, ...
 _AUTOMATIC = range(32000, 32766)
@@ -35,7 +37,7 @@ class Change(namedtuple("Change", ["add", "item"])):
         verb = "add" if self.add else "del"
         # In a table of ours there is one way to a destination: a default route that somebody else
         # put there would otherwise be in the way for ever.
-        if self.add and isinstance(self.item, Route):
+        if self.add and isinstance(self.item, Route) and self.item.table not in _KERNELS_TABLES:
             verb = "replace"
         return "{0} {1} {2}".format(_OBJECT[type(self.item)], verb, self.item.arguments)
 
@@ -57,13 +59,14 @@ def owned(state, record, present):
     it from the router's advertisement, which no record knows.
     """
     ours = {(rule.priority, rule.table) for rule in state.rules + record.rules}
-    tables = {table for _, table in ours}
+    tables = {table for _, table in ours} | {state.table, record.table}
     rules = tuple(
         rule
         for rule in sorted(present.rules)
         if (rule.priority, rule.table) in ours or (rule.table in tables and _is_inherited(rule))
     )
-    left = {route.table for route in record.routes} - {route.table for route in state.routes}
+    left = {route.table for route in record.routes if route.family == 6} - _KERNELS_TABLES
+    left -= {route.table for route in state.routes if route.family == 6}
     copied = tuple(
         route
         for route in present.routes
@@ -95,10 +98,12 @@ def changes(desired, record, present):
     has, wanted = _hosts(present.addresses), _hosts(desired.addresses)
     # The lease's address, too, of which there is one a family.
     wanted.update((rule.source, desired.name) for rule in desired.rules)
-    adds = _not_in(desired.routes, present.routes) + _not_in(desired.rules, present.rules)
+    ours = owned(desired, record, present)
+    blocked = in_the_way(desired.routes, _others(present.routes, ours))
+    routes = [route for route in desired.routes if not _same_place(route, blocked)]
+    adds = _not_in(routes, present.routes) + _not_in(desired.rules, present.rules)
     addresses = [item for item in desired.addresses if (item.address, item.device) not in has]
     adds += _not_in(addresses, ())
-    ours = owned(desired, record, present)
     # The older tools gave them the subnet's length.
     unwanted = _hosts(ours.addresses) - wanted
     deletes = [
@@ -106,7 +111,37 @@ def changes(desired, record, present):
     ]  # type: List[Item]
     deletes += _unwanted(ours.rules, desired.rules, present.rules)
     deletes += _unwanted(reversed(ours.routes), desired.routes, present.routes)
-    return [Change(True, item) for item in adds] + [Change(False, item) for item in deletes]
+    # In main and local a route of ours that has changed makes room first.
+    first = [item for item in deletes if isinstance(item, Route) and _same_place(item, routes)]
+    first = [item for item in first if item.table in _KERNELS_TABLES]
+    return (
+        [Change(False, item) for item in first]
+        + [Change(True, item) for item in adds]
+        + [Change(False, item) for item in deletes if item not in first]
+    )
+
+
+def _others(routes, ours):
+    # type: (Iterable[Route], InterfaceState) -> List[Route]
+    return [route for route in routes if route not in ours.routes]
+
+
+def in_the_way(wanted, present):
+    # type: (Iterable[Route], Iterable[Route]) -> List[Route]
+    """Return what others have in main or local where one of the `wanted` routes would be."""
+    ours = [route for route in wanted if route.table in _KERNELS_TABLES]
+    return sorted(
+        route for route in present if route not in ours and _same_place(route, ours)
+    )
+
+
+def _same_place(route, others):
+    # type: (Route, Iterable[Route]) -> bool
+    def place(one):
+        # type: (Route) -> Tuple[object, ...]
+        return one.destination, one.table, one.metric, one.family
+
+    return any(place(route) == place(other) for other in others)
 
 
 def _hosts(addresses):

@@ -69,7 +69,8 @@ def _keep(values, value):
 
 def _number(table, names):
     # type: (str, Dict[str, int]) -> Optional[int]
-    return int(table) if table.isdigit() else names.get(table, _TABLES.get(table))
+    # Not isdigit(), which knows more digits than int().
+    return int(table) if re.match(r"[0-9]+\Z", table) else names.get(table, _TABLES.get(table))
 
 
 def _rule(priority, source, rest, names):

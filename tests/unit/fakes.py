@@ -12,6 +12,7 @@ from ec2net_legacy import imds, settings
 from ec2net_legacy.host.command import Result
 from ec2net_legacy.host.files import Files
 from ec2net_legacy.host.rundir import RunDirectory
+from ec2net_legacy.kernel import parse
 from ec2net_legacy.model import Device
 from ec2net_legacy.plan import Host
 
@@ -147,9 +148,13 @@ class FakeDevices(object):
 
     def __init__(self, *devices):
         self.shown = {device.name: device for device in devices}
+        self.kernel_has_ipv6 = True
 
     def names(self):
         return sorted(self.shown)
+
+    def has_ipv6(self):
+        return self.kernel_has_ipv6
 
     def device(self, name):
         shown = self.shown.get(name)
@@ -158,27 +163,50 @@ class FakeDevices(object):
         return shown
 
 
-def nic(name, mac, up=False, kind="", master="", index=2):
+def nic(name, mac, up=False, kind="", master="", index=2, ipv6=True):  # noqa: PLR0913
     """Return a Device."""
-    return Device(name=name, mac=mac, kind=kind, master=master, up=up, index=index)
+    return Device(
+        name=name, mac=mac, kind=kind, master=master, up=up, index=index, ipv6=ipv6
+    )
 
 
 class FakeRunner(object):
-    """Records commands. Reading `ip -o` gives `kernel` {family: text}; a batch gives `answer`."""
+    """Records commands, and is the kernel: `kernel` is what `ip -o` prints by family.
+
+    A batch changes that, unless `answer` is a failure or `frozen` is set. A line of `refused`
+    fails with the reason that it has there; a `lenient` kernel, as before 4.8, takes a rule twice.
+    """
 
     def __init__(self, kernel=None):
         self.kernel = {4: COMMON_RULES, 6: COMMON_RULES}
         self.kernel.update(kernel or {})
         self.answer = Result(0, "", "")
+        self.frozen = False
+        self.lenient = False
+        self.refused = {}
         self.statuses = {}
         self.ran = []
         self.shown = []
 
     def run(self, argv, stdin=""):
         self.ran.append((list(argv), stdin))
+        family = 6 if "-6" in argv else 4
         if "-o" in argv:
-            return Result(0, self.kernel[6 if "-6" in argv else 4], "")
+            return Result(0, self.kernel[family], "")
+        if self.answer.returncode == 0 and not self.frozen and argv[0] == "ip":
+            return self._batch(family, stdin.splitlines())
         return self.answer
+
+    def _batch(self, family, commands):
+        lines, said = self.kernel[family].splitlines(), []
+        for number, command in enumerate(commands, 1):
+            reason = self.refused.get(command, "")
+            if not reason:
+                lines, reason = applied(lines, command, self.lenient)
+            if reason:
+                said += ["RTNETLINK answers: " + reason, "Command failed -:{0}".format(number)]
+        self.kernel[family] = "".join(line + "\n" for line in lines)
+        return Result(1 if said else 0, "", "".join(line + "\n" for line in said))
 
     def run_visibly(self, argv):
         self.shown.append(list(argv))
@@ -198,6 +226,42 @@ class FakeRunner(object):
                 flag = "-6 " if "-6" in argv else ""
                 lines += [flag + line for line in stdin.splitlines()]
         return lines
+
+
+def applied(lines, command, lenient=False):
+    """Return what `ip -o` prints after `ip COMMAND` if it printed `lines` before, and an error."""
+    kind, verb, arguments = command.split(" ", 2)
+    if kind == "addr":
+        address, _, device = arguments.split()
+        shown = "9: {0}    inet{1} {2} scope global {0}".format(
+            device, "6" if ":" in address else "", address
+        )
+    elif kind == "rule":
+        _, priority, rest = arguments.split(" ", 2)
+        shown = "{0}:\t{1} ".format(priority, rest)
+    else:
+        shown = arguments
+    item = parse.kernel_state(shown, {})
+    there = [index for index, line in enumerate(lines) if parse.kernel_state(line, {}) == item]
+    if verb == "del":
+        if not there:
+            return lines, "No such process"
+        return lines[: there[0]] + lines[there[0] + 1 :], ""
+    if verb == "replace":
+        (route,) = item.routes
+        return [line for line in lines if not _is_in_the_way(line, route)] + [shown], ""
+    if there and not (lenient and kind == "rule"):
+        return lines, "File exists"
+    return lines + [shown], ""
+
+
+def _is_in_the_way(line, route):
+    """Return whether `ip route replace` puts `route` into the place of what `line` shows."""
+    keys = ("destination", "table", "metric", "family")
+    return any(
+        all(getattr(other, key) == getattr(route, key) for key in keys)
+        for other in parse.kernel_state(line, {}).routes
+    )
 
 
 class FakeReader(object):
@@ -258,7 +322,12 @@ def make_host(root, answers, devices, kernel=None, changes=None):
     )
     files = Files(root + "/root")
     host = Host(chosen, files=files, runner=runner, devices=devices, imds=service)
+    host.run_directory = RunDirectory(chosen.run_directory, clock, clock.sleep)
     host.clock = clock
     host.sleep = clock.sleep
     host.session = session
+    host.ancestors = lambda: []
+    host.has_dhclient = lambda name: False
+    host.ended = []
+    host.end_dhclient = host.ended.append
     return host

@@ -323,3 +323,121 @@ def test_taking_away_loads_no_http_client(commands, monkeypatch, command, argume
     monkeypatch.setitem(sys.modules, "requests", None)
     assert commands.run(command, *arguments, INTERFACE="eth1") == (0, "", "")
     assert commands.configured == []
+
+
+def lease_environ(reason="BOUND", **others):
+    return dict({"reason": reason, "interface": "eth1"}, **others)
+
+
+@pytest.mark.parametrize(
+    "arguments, environ",
+    [
+        (["lease"], {}),
+        (["lease"], {"reason": "BOUND"}),
+        (["lease"], {"interface": "eth1"}),
+        (["lease"], {"reason": "BOUND", "interface": "../x"}),
+        (["lease", "eth1"], lease_environ()),
+        (["lease", "--within", "0"], lease_environ()),
+        (["lease", "--within", "-1"], lease_environ()),
+        (["lease", "--within", "nan"], lease_environ()),
+        (["lease", "--within", "inf"], lease_environ()),
+        (["lease", "--within", "x"], lease_environ()),
+        (["lease", "--json"], lease_environ()),
+        (["refresh", "../x"], {}),
+        (["refresh", "eth1", "eth2"], {}),
+        (["refresh", "--jitter"], {}),
+        (["refresh", "--jitter", "601"], {}),
+        (["refresh", "--jitter", "x"], {}),
+        (["refresh", "--within", "5"], {}),
+    ],
+)
+def test_wrong_usage_of_what_hooks_and_timers_call(commands, monkeypatch, arguments, environ):
+    for name in ("reason", "interface"):
+        monkeypatch.delenv(str(name), raising=False)
+    code, out, err = commands.run(cli.ec2net, *arguments, **environ)
+    assert (code, out) == (2, "")
+    assert len(err.splitlines()) == 1
+
+
+def test_a_refresh_brings_what_aws_changed_and_says_so_in_the_log(commands):
+    commands.run(cli.hotplug, "add", INTERFACE="eth1")
+    commands.answers[MACS + SECOND + "/local-ipv4s"] = "10.0.1.10\n10.0.1.11"
+    del commands.syslog[:]
+    assert commands.run(cli.ec2net, "refresh") == (0, "", "")
+    path = commands.root.join("root/etc/network/interfaces.d/eth1.cfg")
+    assert "10.0.1.11" in path.read()
+    assert len(commands.syslog) == 1 and "eth1" in commands.syslog[0][1]
+
+
+def test_a_refresh_that_changes_nothing_says_nothing(commands):
+    commands.run(cli.hotplug, "add", INTERFACE="eth1")
+    del commands.syslog[:]
+    assert commands.run(cli.ec2net, "refresh") == (0, "", "")
+    assert commands.run(cli.ec2net, "refresh", "eth1") == (0, "", "")
+    assert commands.syslog == []
+
+
+def test_a_refresh_without_metadata_is_75_and_one_line(commands):
+    commands.run(cli.hotplug, "add", INTERFACE="eth1")
+    without_metadata(commands)
+    code, out, err = commands.run(cli.ec2net, "refresh")
+    assert (code, out) == (75, "")
+    assert len(err.splitlines()) == 1
+
+
+def test_a_refresh_is_as_bad_as_its_worst_interface(commands):
+    commands.run(cli.hotplug, "add", INTERFACE="eth1")
+    impossible_metadata(commands)
+    code, _, err = commands.run(cli.ec2net, "refresh")
+    assert code == 1
+    assert len(err.splitlines()) == 1
+    assert "eth1" in err and "local-ipv4s" in err
+
+
+@pytest.mark.parametrize("jitter", ["5", "0.5", "600"])
+def test_a_refresh_waits_up_to_its_jitter(commands, monkeypatch, jitter):
+    slept = []
+    monkeypatch.setattr("time.sleep", slept.append)
+    monkeypatch.setattr("random.uniform", lambda low, high: (low + high) / 2)
+    assert commands.run(cli.ec2net, "refresh", "--jitter", jitter)[0] == 0
+    assert slept == [float(jitter) / 2]
+    assert commands.run(cli.ec2net, "refresh")[0] == 0
+    assert len(slept) == 1
+
+
+@pytest.mark.parametrize("reason", ["PREINIT", "MEDIUM", "PREINIT6", "nonsense"])
+def test_other_events_of_dhclient_look_at_nothing(commands, monkeypatch, reason):
+    def no_host(_):
+        pytest.fail("not needed")
+
+    monkeypatch.setattr(plan, "Host", no_host)
+    assert commands.run(cli.ec2net, "lease", **lease_environ(reason)) == (0, "", "")
+
+
+def test_a_lease_without_metadata_is_0_with_a_warning(commands):
+    commands.run(cli.hotplug, "add", INTERFACE="eth1")
+    without_metadata(commands)
+    commands.root.join("run", "metadata-eth1").remove()
+    for key in list(commands.answers):
+        commands.answers[key] = REFUSED
+    code, out, err = commands.run(cli.ec2net, "lease", "--within", "2", **lease_environ())
+    assert (code, out) == (0, "")
+    assert len(err.splitlines()) == 1
+    assert "left to the refresh" in err
+
+
+@pytest.mark.parametrize("routers", ["$(id)", "10.0.1.1;id", "fe80::1", "\u0661.1.1.1", "x" * 5000])
+def test_a_router_that_is_none_is_one_warning(commands, routers):
+    commands.run(cli.hotplug, "add", INTERFACE="eth1")
+    environ = lease_environ(new_ip_address="10.0.1.10")
+    if sys.version_info[0] == 2:
+        routers = routers.encode("utf-8")
+    os.environ[str("new_routers")] = routers
+    try:
+        code, out, err = commands.run(cli.ec2net, "lease", **environ)
+    finally:
+        del os.environ[str("new_routers")]
+    assert (code, out) == (0, "")
+    assert len(err.splitlines()) == 1
+    assert len(err) < 300
+    assert "new_routers" in err

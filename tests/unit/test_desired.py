@@ -142,11 +142,13 @@ DUAL_STACK = {
 }
 
 
-def test_dual_stack_has_both_families_and_the_lease_brings_one_address_of_each():
+def test_dual_stack_has_both_families_and_only_the_lease_of_ipv4_brings_an_address():
     state = desired.interface_state("eth1", eni(1, DUAL_STACK), 10001, 10001)
     assert state.primary == "10.0.1.10"
     assert state.addresses == (
         Address("10.0.1.11", 32, "eth1"),
+        # Beside IPv4 nothing waits for DHCPv6.
+        Address("2600:1f18:0:1::10", 128, "eth1"),
         Address("2600:1f18:0:1::11", 128, "eth1"),
     )
     assert state.routes == (
@@ -162,19 +164,23 @@ def test_dual_stack_has_both_families_and_the_lease_brings_one_address_of_each()
 
 
 def test_a_default_route_of_main_is_only_ipv4s_and_behind_the_primarys():
-    with_it = desired.interface_state("eth1", eni(1, DUAL_STACK), 10001, 10001, main_metric=10001)
+    with_it = desired.interface_state(
+        "eth1", eni(1, DUAL_STACK), 10001, 10001, desired.PLAIN._replace(main_metric=10001)
+    )
     without = desired.interface_state("eth1", eni(1, DUAL_STACK), 10001, 10001)
     assert set(with_it.routes) - set(without.routes) == {
         Route("default", "10.0.1.1", "eth1", MAIN_TABLE, 4, 10001)
     }
     six = metadata.parse_eni(SECOND, ipv6_texts())
-    with_it = desired.interface_state("eth1", six, 1, 1, main_metric=1)
+    with_it = desired.interface_state(
+        "eth1", six, 1, 1, desired.PLAIN._replace(main_metric=1)
+    )
     assert with_it == desired.interface_state("eth1", six, 1, 1)
 
 
 def test_local_prefixes_are_ipv4s_in_the_kernels_own_table():
     with_them = desired.interface_state(
-        "eth1", eni(1, DUAL_STACK), 10001, 10001, local_prefixes=True
+        "eth1", eni(1, DUAL_STACK), 10001, 10001, desired.PLAIN._replace(local_prefixes=True)
     )
     without = desired.interface_state("eth1", eni(1, DUAL_STACK), 10001, 10001)
     assert set(with_them.routes) - set(without.routes) == {

@@ -8,7 +8,14 @@ import pytest
 from ec2net_legacy import desired, metadata
 from ec2net_legacy.kernel import diff
 from ec2net_legacy.kernel.parse import KernelState
-from ec2net_legacy.model import Address, InterfaceState, Route, Rule
+from ec2net_legacy.model import (
+    LOCAL_TABLE,
+    MAIN_TABLE,
+    Address,
+    InterfaceState,
+    Route,
+    Rule,
+)
 from tests.unit.fakes import SECOND, eni_texts
 
 FOREIGN_ADDRESS = Address("10.0.1.99", 32, "eth1")
@@ -211,6 +218,42 @@ def test_a_foreign_ipv6_default_route_in_a_table_of_ours_stays():
     assert set(deleted) == {ours, copied}
 
 
+class TestTheKernelsOwnTables(object):
+    """Beside a route of somebody else's in main or local there is no room for ours."""
+
+    MAIN = Route("default", "10.0.1.1", "eth1", MAIN_TABLE, 4, 10001)
+    LOCAL = Route("10.0.1.64/28", "", "eth1", LOCAL_TABLE, 4)
+
+    def changes(self, *present):
+        wanted = NOBODY._replace(routes=(self.MAIN, self.LOCAL))
+        there = KernelState(frozenset(), frozenset(present), frozenset())
+        return lines(diff.changes(wanted, NOBODY, there))
+
+    def test_ours_are_added_and_replace_nothing(self):
+        assert self.changes() == ["route add " + one.arguments for one in (self.MAIN, self.LOCAL)]
+        assert self.changes(self.MAIN, self.LOCAL) == []
+
+    @pytest.mark.parametrize(
+        "others",
+        [{"gateway": "10.0.1.7"}, {"device": "eth2"}, {"gateway": "", "device": "wg0"}],
+        ids=["router", "device", "tunnel"],
+    )
+    def test_anothers_at_the_same_place_stays_and_ours_is_not_tried(self, others):
+        other = self.MAIN._replace(**others)
+        assert self.changes(other, self.LOCAL) == []
+        assert diff.in_the_way([self.MAIN, self.LOCAL], [other, self.LOCAL]) == [other]
+
+    @pytest.mark.parametrize(
+        "others",
+        [{"metric": 0}, {"metric": 100}, {"table": 300}, {"destination": "10.0.0.0/8"}],
+        ids=["main's own", "metric", "table", "destination"],
+    )
+    def test_one_at_another_place_is_not_in_the_way(self, others):
+        other = self.MAIN._replace(**others)
+        assert self.changes(other, self.LOCAL) == ["route add " + self.MAIN.arguments]
+        assert diff.in_the_way([self.MAIN, self.LOCAL], [other, self.LOCAL]) == []
+
+
 class TestRulesOfTheOlderTools(object):
     """They gave no priority, so that the kernel chose it: 32765, 32764, ..."""
 
@@ -256,8 +299,15 @@ class TestRulesOfTheOlderTools(object):
             "rule del pref 32765 from 10.0.1.10 lookup 10001",
         ]
 
-    def test_of_an_interface_without_rules_none_is_ours(self):
-        present = KernelState(frozenset(), frozenset(), frozenset([Rule("10.0.1.10", 0, 32765)]))
+    def test_by_the_records_table_they_are_ours_where_it_has_no_rules(self):
+        old = Rule("10.0.1.10", 10001, 32765)
+        present = KernelState(frozenset(), frozenset(), frozenset([old, FOREIGN_RULE]))
+        record = NOBODY._replace(table=10001)
+        assert lines(diff.changes(NOBODY, record, present)) == ["rule del " + old.arguments]
+
+    def test_of_an_interface_without_a_table_none_is_ours(self):
+        rules = frozenset([Rule("10.0.1.10", 10001, 32765), Rule("10.0.1.10", 254, 32765)])
+        present = KernelState(frozenset(), frozenset(), rules)
         assert diff.changes(NOBODY, NOBODY, present) == []
 
 

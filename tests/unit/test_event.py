@@ -5,6 +5,7 @@ import pytest
 
 from ec2net_legacy import event
 from ec2net_legacy.errors import UsageError
+from ec2net_legacy.model import Lease
 
 HOSTILE_NAMES = [
     "",
@@ -96,7 +97,7 @@ def test_an_event_that_lacks_something_says_what_was_expected(argument, environ,
     assert said in "{0}".format(caught.value)
 
 
-GAINED = ["BOUND", "RENEW", "REBIND", "REBOOT"]
+GAINED = ["BOUND", "RENEW", "REBIND", "REBOOT", "TIMEOUT"]
 LOST = ["EXPIRE", "FAIL", "RELEASE", "STOP"]
 NOTHING = ["PREINIT", "MEDIUM", "NBI", "DEPREF", "ARPCHECK", "bound", "nonsense"]
 
@@ -108,12 +109,62 @@ NOTHING = ["PREINIT", "MEDIUM", "NBI", "DEPREF", "ARPCHECK", "bound", "nonsense"
     + [(reason, "ignore") for reason in NOTHING],
 )
 def test_a_lease_event_is_what_dhclient_says_of_either_family(reason, action):
-    assert event.lease_event({"reason": reason, "interface": "eth1"}) == (action, "eth1", 4)
-    assert event.lease_event({"reason": reason + "6", "interface": "eth1"}) == (action, "eth1", 6)
+    for family, ending in ((4, ""), (6, "6")):
+        found = event.lease_event({"reason": reason + ending, "interface": "eth1"})
+        assert found == (action, "eth1", family, None)
 
 
 def test_a_lease_event_in_bytes_is_the_same():
-    assert event.lease_event({"reason": b"BOUND6", "interface": b"ens6"}) == ("gained", "ens6", 6)
+    found = event.lease_event({"reason": b"BOUND6", "interface": b"ens6"})
+    assert found == ("gained", "ens6", 6, None)
+    found = event.lease_event(
+        {
+            "reason": b"BOUND",
+            "interface": b"ens6",
+            "new_ip_address": b"10.0.1.10",
+            "new_routers": b"10.0.1.1",
+        }
+    )
+    assert found == ("gained", "ens6", 4, Lease("10.0.1.10", "10.0.1.1"))
+
+
+@pytest.mark.parametrize(
+    "address, routers, lease",
+    [
+        ("10.0.1.10", "10.0.1.1", Lease("10.0.1.10", "10.0.1.1")),
+        ("10.0.1.10", "10.0.1.2 10.0.1.3", Lease("10.0.1.10", "10.0.1.2")),
+        (" 10.0.1.10 ", None, Lease("10.0.1.10", "")),
+        ("10.0.1.10", "", Lease("10.0.1.10", "")),
+        ("10.0.1.10", "$(id)", Lease("10.0.1.10", "")),
+        ("10.0.1.10", "fe80::1", Lease("10.0.1.10", "")),
+        ("10.0.1.10", "$(id) 10.0.1.1", Lease("10.0.1.10", "")),
+        ("10.0.1.300", "10.0.1.1", None),
+        ("`id`", "10.0.1.1", None),
+        ("", "10.0.1.1", None),
+        (None, "10.0.1.1", None),
+    ],
+)
+def test_a_lease_is_an_address_and_a_router_or_none(address, routers, lease):
+    said = {"new_ip_address": address, "new_routers": routers}
+    environ = {name: value for name, value in said.items() if value is not None}
+    for reason in GAINED:
+        found = event.lease_event(dict(environ, reason=reason, interface="eth1"))
+        assert found == ("gained", "eth1", 4, lease)
+    for reason in LOST + ["PREINIT", "BOUND6"]:
+        found = event.lease_event(dict(environ, reason=reason, interface="eth1"))
+        assert found.lease is None
+
+
+@pytest.mark.parametrize("name", ["new_ip_address", "new_routers"])
+def test_what_is_no_address_is_told_on_one_short_line(name, caplog):
+    environ = {"reason": "BOUND", "interface": "eth1", "new_ip_address": "10.0.1.10"}
+    environ[name] = "x\x00;id" + "y" * 5000
+    with caplog.at_level("WARNING"):
+        event.lease_event(environ)
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert said.startswith(name + " is ")
+    assert "\n" not in said
+    assert len(said) < 200
 
 
 @pytest.mark.parametrize(

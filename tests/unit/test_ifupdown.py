@@ -35,6 +35,19 @@ ENIS = {
             "ipv6-prefix": "2600:1f18:0:1:ab::/80",
         },
     ),
+    "dual stack": eni_texts(
+        1, {"ipv6s": "2600:1f18:0:1::10", "subnet-ipv6-cidr-blocks": "2600:1f18:0:1::/64"}
+    ),
+    "dual stack with more": eni_texts(
+        1,
+        {
+            "local-ipv4s": "10.0.1.10\n10.0.1.11",
+            "ipv4-prefix": "10.0.1.64/28",
+            "ipv6s": "2600:1f18:0:1::10\n2600:1f18:0:1::11\n2600:1f18:0:1::a",
+            "subnet-ipv6-cidr-blocks": "2600:1f18:0:1::/64\n2600:1f18:0:2::/64",
+            "ipv6-prefix": "2600:1f18:0:1:ab::/80",
+        },
+    ),
 }
 
 
@@ -194,7 +207,7 @@ def test_whatever_ifup_adds_ifdown_takes_back(case):
     added = taken_back = 0
     for line in options:
         batch = re.match(r"post-up printf '(rule add|addr replace) (.*?)\\n' (.*?) \|", line)
-        route = re.match(r"post-up ip (-6 )?route replace (.*)$", line)
+        route = re.match(r"post-up ip (-6 )?route replace (.*?)( \|\| :)?$", line)
         if batch:
             verb = batch.group(1).split()[0]
             back = "pre-down printf '{0} del {1}\\n' {2} |".format(verb, *batch.groups()[1:])
@@ -227,6 +240,21 @@ def test_of_ipv6_only_the_stanza_is_inet6():
 
 def generated(text=None):
     return {INTERFACES: SOURCE_CFG, DOT: text if text is not None else text_of(eni_texts())}
+
+
+@pytest.mark.parametrize("case", ["dual stack", "dual stack with more"])
+def test_ipv6_never_keeps_ipv4_from_coming_up(case):
+    text = text_of(ENIS[case])
+    assert "inet6" not in text
+    ipv4, ipv6 = text.split("    # The same for IPv6", 1)
+    assert "-6" not in ipv4
+    options = [line for line in ipv6.replace("\\\n", "").split("\n") if "post-up" in line]
+    assert options
+    for line in options:
+        # No failure counts, and what waits does so by itself.
+        assert line.endswith("|| :") or line.endswith(") </dev/null >/dev/null 2>&1 &")
+    assert len([line for line in options if "sleep" in line]) == 1
+    assert [line for line in options if "sleep" in line][0].endswith("&")
 
 
 def test_a_generated_file_is_ours():

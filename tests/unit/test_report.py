@@ -63,7 +63,7 @@ def test_the_state_of_an_interface_is_one_of_three(survey):
 
 def test_what_differs_is_counted(survey):
     found = survey(add=["eth2"])
-    assert report.state_of(by_name(found, "eth1"))[1] == "1 file, 3 kernel changes"
+    assert report.state_of(by_name(found, "eth1"))[1] == "1 file, 4 kernel changes"
     assert report.state_of(by_name(found, "eth2"))[1] == "not up"
     assert "primary" in report.state_of(by_name(found, "eth0"))[1]
 
@@ -152,7 +152,7 @@ def test_json_of_the_status_has_the_columns_and_more(survey):
         "addresses": ["10.0.1.10"],
         "prefixes": [],
         "state": "differs",
-        "why": "1 file, 3 kernel changes",
+        "why": "1 file, 4 kernel changes",
         "warning": None,
     }
 
@@ -168,7 +168,7 @@ def test_the_log_says_in_a_line_what_was_done(survey):
     line = report.summary(plan, "add")
     assert "1 address" in line and "table 10001" in line
     assert "wrote /etc/network/interfaces.d/eth1.cfg" in line
-    assert "3 kernel changes" in line
+    assert "4 kernel changes" in line
     done = plan._replace(files={}, steps=[])
     assert "nothing to change" in report.summary(done, "add")
     assert "nothing" in report.summary(done, "remove")

@@ -42,6 +42,7 @@ def test_everything_can_be_set():
         deadline = 20
         attach_deadline = 0
         token_ttl = 60
+        reuse = 0
         """.splitlines(),
         "/x.conf",
     )
@@ -58,6 +59,7 @@ def test_everything_can_be_set():
             deadline=20.0,
             attach_deadline=0.0,
             token_ttl=60,
+            reuse=0.0,
         ),
     )
 

@@ -1,6 +1,8 @@
 """What of a shell file is read, and that a real shell agrees."""
 from __future__ import absolute_import, print_function, unicode_literals
 
+import signal
+
 import pytest
 
 from ec2net_legacy.backends import shell
@@ -58,6 +60,7 @@ def test_what_is_read(text, expected):
         "while false; do\nA=no\ndone",
         "case $x in\n a) A=no;;\nesac",
         "f() {\nA=no\n}",
+        "function f {\nA=no\n}",
         "(\nA=no\n)",
         "B=(\nA=no\nx)",
         "cat <<END\nA=no\nEND",
@@ -77,6 +80,26 @@ def test_what_only_a_shell_could_tell_is_left_out(text):
 def test_what_follows_is_read_again():
     text = "if true; then\nA=1\nfi\ncase x in\n a) A=2;;\nesac\nB=3\n"
     assert shell.assignments(text, "ifcfg-eth1") == [("B", "3")]
+    assert shell.assignments("function f {\nA=no\n}\nB=1", "ifcfg-eth1") == [("B", "1")]
+
+
+@pytest.fixture
+def soon():
+    """Fail a test that takes longer than two seconds."""
+
+    def too_long(*_):
+        pytest.fail("still reading")
+
+    before = signal.signal(signal.SIGALRM, too_long)
+    signal.alarm(2)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.usefixtures("soon")
+def test_an_open_quote_over_many_lines_takes_no_time():
+    assert shell.assignments('A="' + "x \\\n" * 40, "ifcfg-eth1") == []
 
 
 def test_what_is_left_out_is_told_to_who_asks(caplog):

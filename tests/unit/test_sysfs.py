@@ -30,7 +30,7 @@ def make(fs, name, **attributes):
 
 def test_a_network_card(fs):
     make(fs, "eth1")
-    assert sysfs.device("eth1") == Device("eth1", "02:00:00:00:00:02", "", "", True, 7)
+    assert sysfs.device("eth1") == Device("eth1", "02:00:00:00:00:02", "", "", True, 7, False)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_a_device_that_goes_while_it_is_read_is_none(fs, monkeypatch):
 
 def test_a_device_of_which_only_the_address_could_be_read_is_not_up(fs):
     make(fs, "eth1", flags=None, ifindex=None, uevent=None)
-    assert sysfs.device("eth1") == Device("eth1", "02:00:00:00:00:02", "", "", False, 0)
+    assert sysfs.device("eth1") == Device("eth1", "02:00:00:00:00:02", "", "", False, 0, False)
 
 
 def test_another_error_is_told(fs, monkeypatch):

@@ -44,6 +44,10 @@ def inet(address, device="eth1"):
     return "3: {1}    inet {0} scope global {1}\\       valid_lft forever".format(address, device)
 
 
+# dhclient-script adds it with the lease.
+MAIN_ROUTE = "default via 10.0.1.1 dev eth1 metric 10001 "
+
+
 def tree(tmpdir):
     """Return {path: bytes} of the host's files."""
     root = tmpdir.join("root")
@@ -96,7 +100,7 @@ class TestAdd(object):
         one = host(
             {SECOND: eni_texts(1, {"local-ipv4s": "10.0.1.10\n10.0.1.11"})},
             cards,
-            kernel=kernel_with(inet("10.0.1.10/24")),
+            kernel=kernel_with(inet("10.0.1.10/24"), MAIN_ROUTE),
         )
         plan = workflow.add(one, "eth1")
         assert plan.live
@@ -134,6 +138,7 @@ class TestAdd(object):
                 "500:\tfrom 10.0.1.99 lookup 10001 ",
                 "10.0.1.0/24 dev eth1 table 10001 scope link ",
                 "default via 10.0.1.1 dev eth1 table 10001 ",
+                MAIN_ROUTE,
             ),
         )
         workflow.add(one, "eth1")
@@ -246,7 +251,9 @@ class TestAdd(object):
         assert "/" + ETH1 in plan.left_alone
         assert bool(plan.warning) is surprising
         assert tree(tmpdir) == before
-        assert one.session.requests == []
+        # Whether it is the primary, which always has a configuration of the administrator's.
+        asked = ["meta-data/mac"] if surprising else []
+        assert [one.path for one in one.session.requests if one.method == "GET"] == asked
 
     def test_a_stanza_of_the_administrators_stays_without_a_warning(self, host, tmpdir):
         tmpdir.join("root", INTERFACES).write("iface eth1 inet static\n")
@@ -341,7 +348,7 @@ class TestAdd(object):
     def test_a_disk_that_is_full_changes_nothing(self, host, tmpdir, monkeypatch):
         workflow.add(host(), "eth1")
         before = tree(tmpdir)
-        one = host({SECOND: eni_texts(1, {"local-ipv4s": "10.0.1.12"})})
+        one = host({SECOND: eni_texts(1, {"local-ipv4s": "10.0.1.10\n10.0.1.12"})})
 
         def full(_):
             raise OSError(28, "No space left on device")
@@ -576,9 +583,9 @@ class TestDown(object):
         assert [argv[0] for argv in one.runner.shown] == ["ifdown"]
         assert not tmpdir.join("root", ETH1).check()
 
-    def test_a_failing_ifdown_of_a_present_device_is_told_after_all_is_gone(self, host, tmpdir):
+    def test_an_ifdown_that_leaves_the_device_up_is_told_after_all_is_gone(self, host, tmpdir):
         workflow.add(host(), "eth1")
-        one = host()
+        one = host(devices=[nic("eth1", SECOND, up=True)])
         one.runner.statuses["ifdown"] = 1
         with pytest.raises(CommandError):
             workflow.down(one, "eth1")
@@ -717,6 +724,7 @@ class TestSurvey(object):
                 "10001:\tfrom 10.0.1.10 lookup 10001 ",
                 "10.0.1.0/24 dev eth1 table 10001 scope link ",
                 "default via 10.0.1.1 dev eth1 table 10001 ",
+                MAIN_ROUTE,
             ),
         )
         plan = self.surveyed(one)["eth1"]

@@ -3,9 +3,12 @@ from __future__ import absolute_import, print_function, unicode_literals
 
 import pytest
 
-from ec2net_legacy import workflow
-from ec2net_legacy.errors import CommandError, HostError
+from ec2net_legacy import upkeep, workflow
+from ec2net_legacy.errors import CommandError
+from ec2net_legacy.event import LeaseEvent
+from ec2net_legacy.host.command import Result
 from ec2net_legacy.host.rundir import RunDirectory
+from ec2net_legacy.model import Lease
 from tests.unit.fakes import (
     COMMON_RULES,
     PRIMARY,
@@ -51,7 +54,7 @@ FULL = {
         ),
         (
             "default via 10.0.1.1 dev eth1 metric 10001 ",
-            "route replace default via 10.0.1.1 dev eth1 metric 10001",
+            "route add default via 10.0.1.1 dev eth1 metric 10001",
         ),
         ("10001:\tfrom 10.0.1.10 lookup 10001 ", "rule add pref 10001 from 10.0.1.10 lookup 10001"),
         ("10001:\tfrom 10.0.1.11 lookup 10001 ", "rule add pref 10001 from 10.0.1.11 lookup 10001"),
@@ -84,6 +87,8 @@ FULL = {
     ],
 }
 ADDED = {family: [added for _, added in FULL[family]] for family in FULL}
+# Beside IPv4 the first IPv6 address is added as well: nothing waits for DHCPv6.
+FIRST6 = "-6 addr add 2600:1f18:0:1::10/128 dev eth1"
 TAKEN_BACK = {
     4: [
         "addr del 10.0.1.11/32 dev eth1",
@@ -91,6 +96,7 @@ TAKEN_BACK = {
         "rule del pref 10001 from 10.0.1.11 lookup 10001",
     ],
     6: [
+        "-6 addr del 2600:1f18:0:1::10/128 dev eth1",
         "-6 addr del 2600:1f18:0:1::11/128 dev eth1",
         "-6 rule del pref 10001 from 2600:1f18:0:1::10 lookup 10001",
         "-6 rule del pref 10001 from 2600:1f18:0:1::11 lookup 10001",
@@ -113,6 +119,13 @@ def full(family):
     return shown + [ADVERTISED] if family == 6 else shown
 
 
+def kernel_but(lines, family):
+    """Return a kernel that has `lines` of `family`, and lacks nothing of the other one."""
+    kernel = kernel_of(full(10 - family), 10 - family)
+    kernel.update(kernel_of(lines, family))
+    return kernel
+
+
 @pytest.fixture
 def host(tmpdir):
     """Return a function that makes a host with network-scripts: eth0 is the primary."""
@@ -130,16 +143,17 @@ def host(tmpdir):
 
 @pytest.fixture
 def leased(host, tmpdir):
-    """Return a function that makes a host on which `texts` are configured.
+    """Return a function that makes a host on which `texts` are configured, as metadata has them.
 
-    With `notes` as they are in the run directory, without them as after a reboot.
+    With `notes` as they are in the run directory, without them as after a reboot. The kernel has
+    `lines` of `family` and lacks nothing of the other one.
     """
 
     def make(lines, family=4, ancestors=(), texts=None, notes=False):
         workflow.add(host(texts or DUAL), "eth1")
         if not notes:
             tmpdir.join("run").remove()
-        one = host(kernel=kernel_of(lines, family), up=True)
+        one = host(texts or DUAL, kernel=kernel_but(lines, family), up=True)
         one.ancestors = lambda: list(ancestors)
         return one
 
@@ -150,42 +164,153 @@ def file_of(tmpdir, path):
     return tmpdir.join("root", path)
 
 
+def lease(host, action, family, name="eth1", within=5.0, given=None):
+    """Hand the event to the product as the hook does."""
+    return upkeep.lease(host, LeaseEvent(action, name, family, given), within)
+
+
+def without_metadata(host):
+    """Make the metadata service of `host` refuse to answer."""
+    host.session.answers = dict.fromkeys(host.session.answers, (503, ""))
+    return host
+
+
+def asked(host):
+    """Return what of the metadata service was asked, but for tokens."""
+    return [one.path[len("meta-data/") :] for one in host.session.requests if one.method == "GET"]
+
+
+def warnings_of(caplog):
+    return [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+
+
 class TestLease(object):
     """`ec2net lease`, which dhclient-script's hook calls."""
 
     @pytest.mark.parametrize("family", [4, 6])
     @pytest.mark.parametrize("notes", [True, False])
-    def test_gained_adds_what_the_files_say_and_asks_no_metadata(self, leased, family, notes):
+    def test_gained_adds_each_thing_that_the_files_say_once(self, leased, family, notes):
         lines = [LEASED[family]] + ([ADVERTISED] if family == 6 else FOREIGN)
         one = leased(lines, family, ["dhclient-script", "dhclient"], notes=notes)
-        workflow.lease(one, "eth1", True, family)
+        lease(one, "gained", family)
         assert one.runner.changes == ADDED[family]
+        assert one.runner.shown == one.clock.sleeps == []
+
+    @pytest.mark.parametrize("family", [4, 6])
+    def test_the_files_come_before_the_first_question_to_metadata(self, leased, family):
+        one = leased([LEASED[family]] + ([ADVERTISED] if family == 6 else []), family)
+        before = []
+        one.session.answers["api/token"] = lambda: before.extend(one.runner.changes) or "TOKEN"
+        lease(one, "gained", family)
+        assert before == ADDED[family]
+        assert asked(one) != []
+
+    @pytest.mark.parametrize("family", [4, 6])
+    def test_without_metadata_it_is_the_files_alone_and_one_warning(self, leased, family, caplog):
+        lines = [LEASED[family]] + ([ADVERTISED] if family == 6 else FOREIGN)
+        one = without_metadata(leased(lines, family))
+        plan = lease(one, "gained", family)
+        assert one.runner.changes == ADDED[family]
+        assert [step.line for step in plan.steps] == [
+            line.replace("-6 ", "") for line in ADDED[family]
+        ]
+        assert (plan.files, plan.left_alone) == ({}, "")
+        assert one.clock.passed <= 4
+        said = warnings_of(caplog)
+        assert len(said) == 1
+        assert "eth1" in said[0]
+        assert "metadata unavailable" in said[0]
+
+    @pytest.mark.parametrize("within", [2.0, 5.0, 10.0])
+    def test_metadata_is_waited_for_until_a_second_before_the_hooks_end(self, leased, within):
+        one = without_metadata(leased(full(4)))
+        lease(one, "gained", 4, within=within)
+        assert within / 4 <= one.clock.passed <= within - 1
+
+    def test_what_another_run_has_just_read_is_not_asked_for_again(self, leased):
+        one = leased(full(4), notes=True)
+        one.clock.now += 4.9
+        lease(one, "gained", 4)
         assert one.session.requests == []
-        assert one.runner.shown == []
+
+    def test_what_was_read_longer_ago_is_asked_for_again(self, leased):
+        one = leased(full(4), notes=True)
+        one.clock.now += 5.1
+        lease(one, "gained", 4)
+        assert "network/interfaces/macs/{0}/local-ipv4s".format(SECOND) in asked(one)
 
     @pytest.mark.parametrize("family", [4, 6])
     def test_a_renewal_changes_nothing(self, leased, family):
         one = leased(full(family) + (FOREIGN if family == 4 else []), family)
-        assert workflow.lease(one, "eth1", True, family).steps == []
+        plan = lease(one, "gained", family)
+        assert (plan.steps, plan.files, plan.left_alone) == ([], {}, "")
         assert one.runner.changes == one.clock.sleeps == []
 
     @pytest.mark.parametrize(
         "family, missing", [(family, at) for family in FULL for at in range(len(FULL[family]))]
     )
-    def test_gained_adds_what_is_missing_and_nothing_else(self, leased, family, missing):
+    @pytest.mark.parametrize("metadata", [True, False], ids=["", "no metadata"])
+    def test_gained_adds_what_is_missing_and_nothing_else(self, leased, family, missing, metadata):
         line, added = FULL[family][missing]
         one = leased([shown for shown in full(family) if shown != line], family)
-        workflow.lease(one, "eth1", True, family)
+        lease(one if metadata else without_metadata(one), "gained", family)
         assert one.runner.changes == [added]
 
-    def test_gained_deletes_nothing(self, leased):
-        one = leased(full(4) + ["10001:\tfrom 10.0.1.77 lookup 10001 "])
-        workflow.lease(one, "eth1", True, 4)
+    @pytest.mark.parametrize("ancestors", [(), ("dhclient", "ifup-eth")], ids=["", "ifup"])
+    def test_the_first_ipv6_address_is_added_when_the_lease_is_for_another(self, leased, ancestors):
+        lines = [line for line in full(6) if line != LEASED[6]]
+        one = leased(lines, 6, ancestors)
+        lease(one, "gained", 6)
+        assert one.runner.changes == [FIRST6]
+
+    @pytest.mark.parametrize("metadata", [True, False], ids=["", "no metadata"])
+    def test_the_first_address_of_an_ipv6_only_eni_is_left_to_its_lease(self, leased, metadata):
+        shown = [ADVERTISED]
+        one = leased(shown, 6, texts=ipv6_texts(1, {"ipv6s": DUAL["ipv6s"]}))
+        lease(one if metadata else without_metadata(one), "gained", 6)
+        assert one.runner.changes == ADDED[6]
+
+    def test_files_alone_delete_nothing_and_metadata_does(self, leased):
+        lines = full(4) + ["10001:\tfrom 10.0.1.77 lookup 10001 "]
+        one = without_metadata(leased(lines))
+        lease(one, "gained", 4)
         assert one.runner.changes == []
+        one = leased(lines)
+        plan = lease(one, "gained", 4)
+        assert one.runner.changes == ["rule del pref 10001 from 10.0.1.77 lookup 10001"]
+        assert [step.line for step in plan.steps] == one.runner.changes
+
+    def test_what_aws_changed_comes_with_the_lease(self, leased, host, tmpdir):
+        leased([])
+        changed = dict(DUAL, **{"local-ipv4s": "10.0.1.10\n10.0.1.12"})
+        one = host(changed, kernel=kernel_but(full(4), 4), up=True)
+        one.ancestors = lambda: ["dhclient-script", "dhclient"]
+        lease(one, "gained", 4)
+        assert one.runner.changes == [
+            "rule add pref 10001 from 10.0.1.12 lookup 10001",
+            "addr add 10.0.1.12/32 dev eth1",
+            "addr del 10.0.1.11/32 dev eth1",
+            "rule del pref 10001 from 10.0.1.11 lookup 10001",
+        ]
+        assert "from 10.0.1.12 " in file_of(tmpdir, SCRIPTS + "rule-eth1").read()
+
+    def test_a_lease_does_not_bring_back_what_aws_took_away(self, host):
+        workflow.add(host(eni_texts(1, {"local-ipv4s": "10.0.1.10\n10.0.1.11"})), "eth1")
+        failing = host(up=True, kernel=kernel_of(full(4), 4))
+        failing.runner.answer = Result(1, "", "Operation not permitted\nCommand failed -:1\n")
+        with pytest.raises(CommandError):
+            workflow.add(failing, "eth1")
+        one = host(up=True, kernel=kernel_of([LEASED[4]], 4))
+        one.ancestors = list
+        # What the first run has read is no news any more.
+        one.clock.now += 10
+        lease(one, "gained", 4)
+        assert len(one.runner.changes) == len(ADDED[4]) - 2
+        assert not any("10.0.1.11" in line for line in one.runner.changes)
 
     def test_an_address_with_the_subnets_length_is_there(self, leased):
         one = leased([line.replace("10.0.1.11/32", "10.0.1.11/24") for line in full(4)])
-        workflow.lease(one, "eth1", True, 4)
+        lease(one, "gained", 4)
         assert one.runner.changes == []
 
     @pytest.mark.parametrize("program", ["ifup", "ifup-eth"])
@@ -193,82 +318,132 @@ class TestLease(object):
     def test_while_ifup_runs_only_what_it_does_not_add_is_added(self, leased, family, program):
         lines = [LEASED[family]] + ([ADVERTISED] if family == 6 else [])
         one = leased(lines, family, ["dhclient-script", "dhclient", program, "bash"])
-        workflow.lease(one, "eth1", True, family)
+        lease(one, "gained", family)
         only = [line for line in ADDED[family] if "addr add" in line or "via fe80::1" in line]
         assert one.runner.changes == only
 
-    @pytest.mark.parametrize("program", ["ifdown", "ifdown-eth"])
-    @pytest.mark.parametrize("gained", [True, False])
+    @pytest.mark.parametrize("program", ["ifup", "ifup-eth"])
     @pytest.mark.parametrize("family", [4, 6])
-    def test_while_ifdown_runs_nothing_is_done(self, leased, family, gained, program):
+    @pytest.mark.parametrize("notes", [True, False])
+    def test_while_ifup_runs_metadata_is_not_asked(self, leased, tmpdir, family, program, notes):
+        one = leased(full(family), family, ["dhclient-script", program], notes=notes)
+        one.session.answers = {}
+        before = file_of(tmpdir, IFCFG).read()
+        assert lease(one, "gained", family).steps == []
+        assert one.session.requests == one.runner.changes == []
+        assert file_of(tmpdir, IFCFG).read() == before
+
+    @pytest.mark.parametrize("program", ["ifdown", "ifdown-eth"])
+    @pytest.mark.parametrize("action", ["gained", "lost"])
+    @pytest.mark.parametrize("family", [4, 6])
+    def test_while_ifdown_runs_nothing_is_done(self, leased, family, action, program):
         one = leased(full(family)[:2], family, ["dhclient-script", program])
-        assert workflow.lease(one, "eth1", gained, family).left_alone
-        assert one.runner.ran == one.clock.sleeps == []
+        assert lease(one, action, family).left_alone
+        assert one.runner.ran == one.clock.sleeps == one.session.requests == []
 
     @pytest.mark.parametrize("family", [4, 6])
     def test_lost_takes_rules_and_addresses_back_and_no_more(self, leased, family):
         one = leased(full(family) + (FOREIGN if family == 4 else []), family, notes=True)
-        workflow.lease(one, "eth1", False, family)
+        plan = lease(one, "lost", family)
         assert one.runner.changes == TAKEN_BACK[family]
-        assert one.clock.sleeps == []
+        assert [step.line for step in plan.steps] == [
+            line.replace("-6 ", "") for line in TAKEN_BACK[family]
+        ]
+        assert one.clock.sleeps == one.session.requests == []
+
+    def test_lost_leaves_the_first_address_of_an_ipv6_only_eni_to_its_lease(self, leased):
+        texts = ipv6_texts(1, {"ipv6s": DUAL["ipv6s"]})
+        one = leased(full(6), 6, texts=texts)
+        lease(one, "lost", 6)
+        assert one.runner.changes == TAKEN_BACK[6][1:]
 
     def test_lost_takes_an_address_back_with_the_length_that_it_has(self, leased):
-        one = leased(["3: eth1    inet 10.0.1.11/24 scope global secondary eth1\\       valid_lft"])
-        workflow.lease(one, "eth1", False, 4)
-        assert one.runner.changes == ["addr del 10.0.1.11/24 dev eth1"]
+        lines = [line.replace("10.0.1.11/32", "10.0.1.11/24") for line in full(4)]
+        one = leased(lines)
+        lease(one, "lost", 4)
+        assert one.runner.changes == [
+            line.replace("10.0.1.11/32", "10.0.1.11/24") for line in TAKEN_BACK[4]
+        ]
 
+    @pytest.mark.parametrize("ancestors", [(), ("dhclient", "ifup-eth")], ids=["", "ifup"])
     @pytest.mark.parametrize("family", [4, 6])
-    def test_lost_of_what_is_gone_is_nothing(self, leased, family):
-        one = leased([], family)
-        workflow.lease(one, "eth1", False, family)
-        assert one.runner.changes == []
-
-    @pytest.mark.parametrize("gained", [True, False])
-    @pytest.mark.parametrize("family", [4, 6])
-    def test_the_other_family_is_not_even_looked_at(self, leased, family, gained):
+    def test_lost_and_gained_again_it_is_as_before(self, leased, family, ancestors):
         one = leased(full(family), family)
-        workflow.lease(one, "eth1", gained, family)
-        assert one.runner.reads == 1
-        assert all("-{0}".format(family) in argv for argv, _ in one.runner.ran)
+        lease(one, "lost", family)
+        one.ancestors = lambda: ["dhclient-script", "dhclient"]
+        lease(one, "gained", family)
+        gained = one.runner.changes[len(TAKEN_BACK[family]) :]
+        assert sorted(gained) == sorted(
+            line.replace(" del ", " add ") for line in TAKEN_BACK[family]
+        )
 
-    @pytest.mark.parametrize("gained", [True, False])
+    @pytest.mark.parametrize("action", ["gained", "lost"])
     @pytest.mark.parametrize("family", [4, 6])
-    def test_with_ec2sync_no_nothing_is_done(self, leased, tmpdir, family, gained):
+    def test_without_metadata_the_other_family_is_not_even_looked_at(self, leased, family, action):
+        one = without_metadata(leased(full(family), family))
+        lease(one, action, family)
+        assert all("-{0}".format(family) in argv for argv, _ in one.runner.ran)
+        assert one.runner.reads == (1 if action == "gained" else 2)
+
+    @pytest.mark.parametrize("action", ["gained", "lost"])
+    @pytest.mark.parametrize("family", [4, 6])
+    def test_with_ec2sync_no_nothing_is_done(self, leased, tmpdir, family, action):
         one = leased(full(family)[:2], family, notes=True)
         file_of(tmpdir, IFCFG).write("EC2SYNC=no\n", "a")
-        assert "EC2SYNC=no" in workflow.lease(one, "eth1", gained, family).left_alone
-        assert one.runner.ran == one.clock.sleeps == []
+        assert lease(one, action, family).left_alone
+        assert one.runner.ran == one.clock.sleeps == one.session.requests == []
 
-    @pytest.mark.parametrize("gained", [True, False])
+    @pytest.mark.parametrize("action", ["gained", "lost"])
     @pytest.mark.parametrize("family", [4, 6])
-    def test_without_a_configuration_nothing_is_done(self, host, family, gained):
-        one = host(kernel=kernel_of(full(family)[:2], family), up=True)
-        assert workflow.lease(one, "eth1", gained, family).left_alone
+    def test_without_a_configuration_nothing_is_done(self, host, tmpdir, family, action):
+        one = host(kernel=kernel_but(full(family)[:2], family), up=True)
+        one.ancestors = list
+        plan = lease(one, action, family)
+        assert (plan.steps, plan.files) == ([], {})
         assert one.runner.ran == one.clock.sleeps == []
+        # Just whether it is the primary, which has no configuration of ours either.
+        assert asked(one) == (["mac"] if action == "gained" else [])
+        assert not file_of(tmpdir, IFCFG).check()
 
-    @pytest.mark.parametrize("gained", [True, False])
+    @pytest.mark.parametrize("action", ["gained", "lost"])
     @pytest.mark.parametrize("family", [4, 6])
-    def test_beside_an_administrators_file_nothing_is_done(self, leased, tmpdir, family, gained):
+    def test_beside_an_administrators_file_nothing_is_done(self, leased, tmpdir, family, action):
         one = leased(full(family)[:2], family, notes=True)
         file_of(tmpdir, IFCFG).write("DEVICE=eth1\nBOOTPROTO=dhcp\n")
-        assert IFCFG in workflow.lease(one, "eth1", gained, family).left_alone
+        plan = lease(one, action, family)
+        assert (plan.steps, plan.files) == ([], {})
         assert one.runner.ran == one.clock.sleeps == []
+        assert asked(one) == (["mac"] if action == "gained" else [])
+        assert file_of(tmpdir, IFCFG).read() == "DEVICE=eth1\nBOOTPROTO=dhcp\n"
 
     @pytest.mark.parametrize("texts, family", [(eni_texts(), 6), (ipv6_texts(), 4)])
     def test_of_a_family_that_the_eni_has_not_nothing_is_done(self, leased, texts, family):
         one = leased([], family, texts=texts)
-        assert workflow.lease(one, "eth1", True, family).left_alone
+        one.runner.kernel.update(kernel_of([], 10 - family))
+        lease(one, "gained", family)
+        assert one.runner.changes == one.clock.sleeps == []
+        one = without_metadata(leased([], family, texts=texts))
+        assert lease(one, "gained", family).steps == []
         assert one.runner.ran == []
 
     def test_other_interfaces_are_not_touched(self, leased):
         one = leased(full(4)[:2])
-        assert workflow.lease(one, "eth0", True, 4).left_alone
-        assert workflow.lease(one, "eth10", True, 4).left_alone
+        for name in ("eth0", "eth10"):
+            plan = lease(one, "gained", 4, name)
+            assert plan.left_alone
+            assert (plan.steps, plan.files) == ([], {})
         assert one.runner.ran == []
+
+    def test_a_router_that_the_lease_names_is_that_of_the_table(self, leased, tmpdir):
+        one = leased(full(4))
+        lease(one, "gained", 4, given=Lease("10.0.1.10", "10.0.1.2"))
+        assert "default via 10.0.1.2 dev eth1 table 10001\n" in file_of(tmpdir, ROUTE).read()
+        assert "route replace default via 10.0.1.2 dev eth1 table 10001" in one.runner.changes
 
 
 # All there but the router.
 NOT_ROUTED = [line for line in full(6) if not line.startswith("default")]
+BY_FE80_1 = "route replace default via fe80::1 dev eth1 table 10001"
 
 
 class Router(object):
@@ -289,47 +464,59 @@ class Router(object):
 class TestTheRoutersAdvertisement(object):
     """A DHCPv6 lease may come first; without the router's address there is no way out."""
 
-    def test_it_is_waited_for_without_the_lock_and_copied(self, leased):
-        one = leased(NOT_ROUTED, 6)
+    @pytest.mark.parametrize(
+        "ancestors", [(), ("dhclient-script", "dhclient", "ifup-eth")], ids=["", "ifup"]
+    )
+    def test_it_is_waited_for_without_the_lock_and_copied(self, leased, ancestors):
+        one = leased(NOT_ROUTED, 6, ancestors)
         Router(one, after=1)
-        plan = workflow.lease(one, "eth1", True, 6)
-        assert one.runner.changes == ["-6 route replace default via fe80::1 dev eth1 table 10001"]
-        assert [step.line for step in plan.steps] == [line[3:] for line in one.runner.changes]
+        lease(one, "gained", 6)
+        assert one.runner.changes == ["-6 " + BY_FE80_1]
         assert 1 <= one.clock.passed < 1.5
+
+    def test_it_is_copied_without_metadata_as_well(self, leased):
+        one = without_metadata(leased(NOT_ROUTED, 6))
+        Router(one, after=1)
+        plan = lease(one, "gained", 6)
+        assert one.runner.changes == ["-6 " + BY_FE80_1]
+        assert [step.line for step in plan.steps] == [BY_FE80_1]
 
     def test_the_rest_does_not_wait_for_it(self, leased):
         one = leased([LEASED[6]], 6)
         seen = []
         one.sleep = lambda seconds: (seen.append(one.runner.changes), one.clock.sleep(seconds))
-        workflow.lease(one, "eth1", True, 6)
+        lease(one, "gained", 6)
         assert seen[0] == [line for line in ADDED[6] if "default" not in line]
 
     def test_after_three_seconds_it_is_given_up(self, leased):
         one = leased(NOT_ROUTED, 6)
         Router(one, after=60)
-        assert workflow.lease(one, "eth1", True, 6).steps == []
+        assert lease(one, "gained", 6).steps == []
         assert 3 <= one.clock.passed < 3.5
+
+    def test_it_is_not_waited_for_longer_than_the_hook_has(self, leased):
+        one = leased(NOT_ROUTED, 6)
+        Router(one, after=60)
+        lease(one, "gained", 6, within=3.0)
+        assert 2 <= one.clock.passed < 2.5
 
     def test_a_lost_lease_and_ipv4_do_not_wait(self, leased):
         one = leased(NOT_ROUTED, 6)
-        workflow.lease(one, "eth1", False, 6)
-        workflow.lease(one, "eth1", True, 4)
+        lease(one, "lost", 6)
+        lease(one, "gained", 4)
         assert one.clock.sleeps == []
 
-    def test_an_interface_that_is_removed_meanwhile_ends_it(self, leased, host):
-        one = leased(NOT_ROUTED, 6)
-        one.sleep = lambda _: workflow.remove(host(), "eth1")
-        assert workflow.lease(one, "eth1", True, 6).left_alone
-        assert one.runner.changes == []
-
-    def test_a_lock_that_is_never_free_is_an_error_before_the_hook_loses_patience(self, leased):
+    def test_a_lock_that_is_never_free_is_given_up_before_the_hook_is(self, leased, caplog):
         one = leased(NOT_ROUTED, 6)
         notes = RunDirectory(one.settings.run_directory, one.clock, one.clock.sleep)
         one.run_directory = notes
-        with notes.lock(), pytest.raises(HostError):
-            workflow.lease(one, "eth1", True, 6)
+        with notes.lock():
+            plan = lease(one, "gained", 6)
+        assert (plan.steps, plan.files) == ([], {})
         assert 3 <= one.clock.passed < 5
         assert one.runner.ran == []
+        (said,) = warnings_of(caplog)
+        assert "eth1: left to the refresh: another ec2net holds" in said
 
 
 def dhclient_runs(tmpdir, pid=77):
@@ -342,20 +529,26 @@ class TestUp(object):
     """`ec2ifup`: ifup fails where dhclient runs already."""
 
     @pytest.mark.parametrize(
-        "running, is_up, commands",
+        "running, is_up, has_address, commands",
         [
-            (False, False, ["ifup"]),
-            (False, True, ["ifup"]),
-            (True, True, []),
-            (True, False, ["ifdown", "ifup"]),
+            (False, False, False, ["ifup"]),
+            (False, True, False, ["ifup"]),
+            (False, True, True, ["ifup"]),
+            (True, True, True, []),
+            # It believes to have what the kernel lost.
+            (True, True, False, ["ifdown", "ifup"]),
+            (True, False, False, ["ifdown", "ifup"]),
         ],
     )
-    def test_which_commands_it_takes(self, host, tmpdir, running, is_up, commands):
+    def test_which_commands_it_takes(  # noqa: PLR0913
+        self, host, tmpdir, running, is_up, has_address, commands
+    ):
         if running:
             dhclient_runs(tmpdir)
-        one = host(up=is_up)
+        one = host(up=is_up, kernel=kernel_of([LEASED[4]] if has_address else [], 4))
         assert workflow.up(one, "eth1").left_alone == ""
         assert one.runner.shown == [[command, "eth1"] for command in commands]
+        assert one.ended == (["eth1"] if "ifdown" in commands else [])
         assert file_of(tmpdir, IFCFG).check()
 
     def test_a_pid_file_that_outlived_its_dhclient_is_no_dhclient(self, host, tmpdir):
@@ -368,16 +561,31 @@ class TestUp(object):
         dhclient_runs(tmpdir)
         one = host(DUAL, up=True, kernel=kernel_of([LEASED[4]], 4))
         workflow.up(one, "eth1")
-        assert one.runner.changes == ADDED[4] + [line for line in ADDED[6] if "default" not in line]
+        six = [line for line in ADDED[6] if "default" not in line]
+        assert one.runner.changes == ADDED[4] + six[:-1] + [FIRST6] + six[-1:]
+        assert one.runner.shown == []
 
-    def test_an_ifdown_that_fails_is_told_and_no_ifup_follows(self, host, tmpdir):
+    def test_ipv6_that_came_while_up_does_not_wait_for_a_lease_of_it(self, host, tmpdir):
+        workflow.add(host(eni_texts(1, {"local-ipv4s": "10.0.1.10\n10.0.1.11"})), "eth1")
+        dhclient_runs(tmpdir)
+        kernel = kernel_of(full(4), 4)
+        kernel.update(kernel_of([ADVERTISED], 6))
+        one = host(DUAL, up=True, kernel=kernel)
+        workflow.up(one, "eth1")
+        assert one.runner.changes == ADDED[6][:-1] + [FIRST6] + ADDED[6][-1:]
+        assert one.runner.shown == []
+
+    def test_after_an_ifdown_that_fails_it_is_the_ifup_that_tells(self, host, tmpdir):
         dhclient_runs(tmpdir)
         one = host()
         one.runner.statuses["ifdown"] = 1
+        workflow.up(one, "eth1")
+        assert one.runner.shown == [["ifdown", "eth1"], ["ifup", "eth1"]]
+        assert one.ended == ["eth1"]
+        one.runner.statuses["ifup"] = 1
         with pytest.raises(CommandError) as caught:
             workflow.up(one, "eth1")
-        assert "ifdown eth1" in "{0}".format(caught.value)
-        assert one.runner.shown == [["ifdown", "eth1"]]
+        assert "ifup eth1" in "{0}".format(caught.value)
 
 
 def inherit(tmpdir, more=""):
@@ -451,6 +659,51 @@ class TestScan(object):
         assert workflow.scan(one) == ([], [])
         assert one.session.requests == one.runner.shown == []
 
+    def test_removing_what_was_inherited_takes_its_rules_along(self, host, tmpdir):
+        inherit(tmpdir)
+        left = [line for line in self.KERNEL if line.startswith("327")]
+        one = host(kernel=kernel_of(left + FOREIGN[1:2], 4))
+        del one.devices.shown["eth1"]
+        workflow.remove(one, "eth1")
+        assert sorted(one.runner.changes) == [
+            "rule del pref 32764 from 10.0.1.11 lookup 10001",
+            "rule del pref 32765 from 10.0.1.10 lookup 10001",
+        ]
+        assert not file_of(tmpdir, IFCFG).check()
+
+    @pytest.mark.parametrize("use_case", [workflow.remove, workflow.down])
+    @pytest.mark.parametrize(
+        "told, reason", [(SECOND, "primary"), ((503, ""), "older tool")], ids=["primary", "silent"]
+    )
+    def test_it_is_not_removed_where_it_may_be_the_primarys(
+        self, host, tmpdir, use_case, told, reason
+    ):
+        inherit(tmpdir)
+        one = host(up=True, kernel=kernel_of(self.KERNEL, 4))
+        one.session.answers["meta-data/mac"] = told
+        assert reason in use_case(one, "eth1").left_alone
+        assert one.runner.ran == one.runner.shown == one.ended == []
+        assert file_of(tmpdir, IFCFG).check()
+
+    @pytest.mark.parametrize("action", ["gained", "lost"])
+    def test_its_leases_are_left_alone_until_then(self, host, tmpdir, action):
+        inherit(tmpdir)
+        before = file_of(tmpdir, IFCFG).read()
+        one = host(self.TEXTS, up=True, kernel=kernel_of(self.KERNEL, 4))
+        plan = lease(one, action, 4)
+        assert (plan.steps, plan.files) == ([], {})
+        assert one.runner.changes == []
+        assert file_of(tmpdir, IFCFG).read() == before
+
+
+def test_an_unclear_ec2sync_is_told_as_it_is(host, tmpdir):
+    text = "DEVICE=eth1\nEC2SYNC=maybe\n"
+    file_of(tmpdir, IFCFG).write(text)
+    one = host()
+    assert "EC2SYNC is 'maybe'" in workflow.add(one, "eth1").warning
+    assert file_of(tmpdir, IFCFG).read() == text
+    assert one.runner.ran == []
+
 
 @pytest.fixture(params=["ifcfg", "ifupdown"])
 def knob(request, tmpdir):
@@ -510,7 +763,7 @@ class TestKnobs(object):
         knob("EC2PROVISIONPFXIPS", "no", "yes")
         files, changes = self.added(tmpdir, self.KERNEL)
         assert len(files) == 1
-        assert changes == ["route replace local 10.0.1.64/28 dev eth1 table 255"]
+        assert changes == ["route add local 10.0.1.64/28 dev eth1 table 255"]
         assert self.added(tmpdir, self.KERNEL + [self.LOCAL]) == ([], [])
         knob("EC2PROVISIONPFXIPS", "yes", "no")
         files, changes = self.added(tmpdir, self.KERNEL + [self.LOCAL])
