@@ -2,12 +2,18 @@ PREFIX = /usr
 # The interpreter that the installed commands run on: the distribution's, which has the libraries.
 PYTHON = $(firstword $(wildcard /usr/bin/python3 /usr/bin/python2))
 
-# Whose dhclient hooks to install: those of network-scripts (rhel) or none yet (debian).
+# Whose dhclient hook to install: network-scripts' (rhel), ifupdown's (debian), or no one's (no).
 FLAVOUR = $(if $(wildcard $(DESTDIR)/etc/sysconfig/network-scripts/ifup-eth),rhel,debian)
 
 libdir = $(PREFIX)/lib/ec2net
 sbindir = $(PREFIX)/sbin
-hookdir = /etc/dhcp/dhclient.d
+# What calls the refresh every minute: timer (systemd), cron, or nothing (no).
+REFRESH = $(if $(wildcard /run/systemd/system),timer,cron)
+# How many seconds a lease waits for its hook at most.
+LEASE_TIMEOUT = 5
+hook_rhel = /etc/dhcp/dhclient.d/ec2dhcp.sh
+hook_debian = /etc/dhcp/dhclient-exit-hooks.d/ec2net
+unitdir = $(if $(wildcard /usr/lib/systemd/system),/usr,)/lib/systemd/system
 # Each command with the function in ec2net_legacy.cli that it calls, as in setup.cfg.
 commands = ec2net-hotplug:hotplug ec2ifup:ifup ec2ifdown:ifdown ec2ifscan:ifscan ec2net:ec2net
 # What install put there, in order; uninstall removes that and nothing else.
@@ -55,8 +61,12 @@ install: ## install for PYTHON and FLAVOUR under PREFIX (/usr), below DESTDIR
 	case $$python in /*) ;; *) echo "no Python: set PYTHON to the path of one" >&2; exit 1;; esac; \
 	case "$(PREFIX)/" in /*) ;; *) echo "PREFIX must be absolute" >&2; exit 1;; esac; \
 	if [ ! -x "$$python" ] && [ -z "$(DESTDIR)" ]; then echo "no $$python" >&2; exit 1; fi; \
-	case "$(FLAVOUR)" in debian|rhel) ;; *) \
-	    echo "FLAVOUR is $(FLAVOUR): expected debian or rhel" >&2; exit 1;; esac; \
+	case "$(DESTDIR)$(PREFIX)" in *[\&\|\\\"\$$]*) \
+	    echo "DESTDIR and PREFIX must be without & | \\ \" and \$$" >&2; exit 1;; esac; \
+	case "$(FLAVOUR)" in debian|rhel|no) ;; *) \
+	    echo "FLAVOUR is $(FLAVOUR): expected debian, rhel or no" >&2; exit 1;; esac; \
+	case "$(REFRESH)" in timer|cron|no) ;; *) \
+	    echo "REFRESH is $(REFRESH): expected timer, cron or no" >&2; exit 1;; esac; \
 	if [ -e "$(DESTDIR)$(record)" ]; then $(MAKE) -s uninstall; fi; \
 	create() { \
 	    [ -d "$(DESTDIR)$$1/" ] || { create "$${1%/*}"; mkdir "$(DESTDIR)$$1"; echo "$$1/"; }; \
@@ -78,13 +88,22 @@ install: ## install for PYTHON and FLAVOUR under PREFIX (/usr), below DESTDIR
 	        chmod 755 "$(DESTDIR)$$file"; \
 	        echo "$$file"; \
 	    done; \
-	    if [ "$(FLAVOUR)" = rhel ]; then \
-	        create "$(hookdir)"; \
-	        sed -e "s|@SBINDIR@|$(sbindir)|" hooks/ec2dhcp.sh \
-	            >"$(DESTDIR)$(hookdir)/ec2dhcp.sh"; \
-	        chmod 755 "$(DESTDIR)$(hookdir)/ec2dhcp.sh"; \
-	        echo "$(hookdir)/ec2dhcp.sh"; \
-	    fi \
+	    place() { \
+	        create "$${2%/*}"; \
+	        sed -e "s|@SBINDIR@|$(sbindir)|g" -e "s|@LEASE_TIMEOUT@|$(LEASE_TIMEOUT)|g" "$$1" \
+	            >"$(DESTDIR)$$2"; \
+	        chmod "$$3" "$(DESTDIR)$$2"; \
+	        echo "$$2"; \
+	    }; \
+	    case "$(FLAVOUR)" in \
+	    rhel) place hooks/ec2dhcp.sh "$(hook_rhel)" 755;; \
+	    debian) place hooks/ec2net "$(hook_debian)" 644;; \
+	    esac; \
+	    case "$(REFRESH)" in \
+	    timer) for unit in ec2net-refresh.service ec2net-refresh.timer; do \
+	        place "systemd/$$unit" "$(unitdir)/$$unit" 644; done;; \
+	    cron) place cron/ec2net-refresh /etc/cron.d/ec2net-refresh 644;; \
+	    esac \
 	); \
 	echo "$$installed" >"$(DESTDIR)$(record)"; \
 	if [ -x "$$python" ]; then \
