@@ -7,6 +7,8 @@ from typing import List, Optional
 from .namespaces import Daemon, Namespace
 from .vpc import Eni
 
+_STARTED = "started, version"
+
 
 class DhcpServer:
     """dnsmasq on one port, for IPv4 and, where the ENI has it, IPv6.
@@ -25,11 +27,14 @@ class DhcpServer:
         self._errors = base.with_suffix(".err")
         self._leases = base.with_suffix(".leases")
         self._daemon: Optional[Daemon] = None
+        # The router that it names; another one counts from the next start.
+        self.gateway = eni.gateway
 
     def start(self) -> None:
-        """Start it, and wait until its sockets are open."""
+        """Start it (again, after a stop), and wait until its sockets are open."""
+        before = self.log().count(_STARTED)
         self._daemon = Daemon(self._namespace, ["dnsmasq", *self._options()], self._errors)
-        self._daemon.ready(lambda: "started, version" in self.log())
+        self._daemon.ready(lambda: self.log().count(_STARTED) > before)
 
     def _options(self) -> List[str]:
         eni = self._eni
@@ -49,7 +54,7 @@ class DhcpServer:
             f"--dhcp-range={eni.link.network[0]},static,{eni.link.netmask},{eni.lease_time}",
             # Known by its MAC address alone: a new client identifier is still the same ENI.
             f"--dhcp-host={eni.mac},id:*,{eni.link.ip},{eni.hostname},{eni.lease_time}",
-            f"--dhcp-option=option:router,{eni.gateway}",
+            f"--dhcp-option=option:router,{self.gateway}",
             f"--dhcp-option=option:dns-server,{self._dns}",
             "--dhcp-option=option:domain-name,ec2.internal",
         ]
@@ -69,9 +74,10 @@ class DhcpServer:
         return options
 
     def stop(self) -> None:
-        """End it, and wait until it has."""
+        """End it, and wait until it has; requests are then answered by nobody."""
         if self._daemon is not None:
             self._daemon.stop()
+            self._daemon = None
 
     def log(self) -> str:
         """Everything it has logged so far."""

@@ -217,6 +217,10 @@ class Router:
             counts.update(_counts(json.loads(result.stdout)))
         return counts
 
+    def dhcp(self, name: str) -> DhcpServer:
+        """The DHCP server of the ENI that is called so, to stop and start."""
+        return self._dhcp[name]
+
     def dhcp_log(self, eni: Eni) -> str:
         """What dnsmasq logged for this ENI."""
         return self._dhcp[eni.name].log()

@@ -34,7 +34,9 @@ def build():
             options.setdefault("rp_filter", 1)
         lab = vpc.Lab(**options)
         labs.append(lab)
-        lab.host(["make", "-s", "-C", str(REPOSITORY), "install", "PYTHON=" + PYTHON])
+        lab.host(["make", "-s", "-C", str(REPOSITORY), "install", "PYTHON=" + PYTHON,
+                  # What would run by itself, the tests call when they want it.
+                  "REFRESH=no"])
         return lab
 
     yield built

@@ -50,8 +50,8 @@ def test_an_add_starts_the_same_few_processes_at_any_size(lab, count):
     lab.host(strace + ["ec2net-hotplug", "add"], env={"INTERFACE": "eth1"})
     trace = lab.host(["cat", "/run/trace"]).stdout
     started = [line for line in trace.splitlines() if line.endswith("= 0")]
-    # The interpreter, `ip` to look and `ip` to change.
-    assert len(started) == 3, trace
+    # The interpreter, and `ip` to look, to change and to look what has come of it.
+    assert len(started) == 4, trace
 
 
 def test_a_token_of_an_earlier_life_is_replaced(lab):

@@ -1,4 +1,7 @@
-"""Whatever fails: the right exit code, one clear line, and the last good state byte for byte."""
+"""Whatever fails: the right exit code, one clear line, and the last good state byte for byte.
+
+How metadata can fail is the matrix of test_reliability.py.
+"""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -27,37 +30,6 @@ def said(result):
     lines = result.stderr.splitlines()
     assert len(lines) == 1, result.stderr
     return lines[0]
-
-
-@pytest.mark.parametrize(
-    ("fault", "code"),
-    [
-        ({"status": 404}, 75),
-        ({"status": 401}, 75),
-        ({"status": 403}, 75),
-        ({"status": 500}, 75),
-        ({"status": 503}, 75),
-        ({"status": 503, "headers": {"Retry-After": "30"}}, 75),
-        ({"action": "hang"}, 75),
-        ({"action": "reset"}, 75),
-        ({"action": "slow"}, 75),
-        ({"action": "huge"}, 75),
-        ({"status": 200, "body": "<html><body>Sign in</body></html>"}, 1),
-        ({"status": 200, "body": "$(touch /tmp/owned)"}, 1),
-    ],
-    ids=lambda value: str(value) if isinstance(value, int) else " ".join(map(str, value.values())),
-)
-@pytest.mark.parametrize("key", ["mac$", "local-ipv4s", "macs/[^/]+/$"])
-def test_failing_metadata_changes_nothing(host, key, fault, code):
-    before = host.snapshot()
-    host.fault(key, **fault)
-    result = hotplug(host, "add", check=False)
-    # A listing that is something else lists none of the keys: not there yet, as far as one can see.
-    expected = 75 if key.endswith("/$") else code
-    assert result.returncode == expected, result.stderr
-    said(result)
-    assert host.snapshot() == before
-    assert unreachable(host, ["10.0.1.10", "10.0.1.11", "10.0.1.12"]) == []
 
 
 def test_a_fresh_eni_is_waited_for(lab):
