@@ -30,7 +30,11 @@ subprocess.Popen(["ip", "-o", "addr", "show"], stdout=subprocess.PIPE).communica
 """
 ADD = ["env", "INTERFACE=eth1", "ec2net-hotplug", "add"]
 REMOVE = ["env", "INTERFACE=eth1", "ec2net-hotplug", "remove"]
-RENEWAL = ["env", "reason=RENEW", "interface=eth1", "ec2net", "lease"]
+RENEWAL = ["env", "reason=RENEW", "interface=eth1", "new_ip_address=10.0.1.10",
+           "new_routers=10.0.1.1", "ec2net", "lease"]
+# A lease event that follows another at once takes that one's metadata.
+FORGET = ["rm", "-f", "/run/ec2net/metadata-eth1"]
+REFRESH = ["ec2net", "refresh"]
 SIZES = (1, 10, 50)
 
 
@@ -121,8 +125,8 @@ def rows_of(distribution, rounds):
             yield (size, "first `add`") + row(lab, rounds, floor, ADD, REMOVE)
             lab.host(["ec2ifup", "eth1"])
             yield (size, "`add`, nothing to change") + row(lab, rounds, floor, ADD)
-            if distribution == "rhel":
-                yield (size, "a lease renewed") + row(lab, rounds, floor, RENEWAL)
+            yield (size, "a lease renewed") + row(lab, rounds, floor, RENEWAL, FORGET)
+            yield (size, "refresh") + row(lab, rounds, floor, REFRESH)
             lab.host(["ec2ifdown", "eth1"])
             if size == SIZES[0]:
                 yield (size, "`remove`, nothing there") + row(lab, rounds, floor, REMOVE)
