@@ -61,7 +61,8 @@ def ifdown():
 def ifscan():
     # type: () -> int
     """``ec2ifscan``: bring up every ENI that has no configuration yet."""
-    return _run(_parser("ec2ifscan", "Bring up every ENI that has no configuration yet."), _scan)
+    described = "Bring up every ENI that has no configuration, or an older tool's."
+    return _run(_parser("ec2ifscan", described), _scan)
 
 
 def _scan(_):
@@ -85,8 +86,8 @@ def _report_failures(failures):
 
 def ec2net():
     # type: () -> int
-    """``ec2net plan|status``: look, change nothing."""
-    parser = _parser("ec2net", "Show what ec2net would do and how the interfaces are.")
+    """``ec2net plan|status|refresh|lease``: look, or keep in step."""
+    parser = _parser("ec2net", "Show how the interfaces are, or bring them in step.")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     for name, description in (
         ("plan", "show the changes that add would make, and make none"),
@@ -104,11 +105,11 @@ def ec2net():
             command.add_argument("interface", nargs="?", help="just this one")
         if name == "refresh":
             command.add_argument(
-                "--jitter", type=_seconds, default=0.0, metavar="SECONDS", help="wait up to that"
+                "--jitter", type=_seconds, default=0.0, metavar="SECONDS", help="wait before"
             )
         if name == "lease":
             command.add_argument(
-                "--within", type=_seconds, default=5.0, metavar="SECONDS", help="the time it has"
+                "--within", type=_seconds, default=5.0, metavar="SECONDS", help="by when to be done"
             )
     return _run(parser, _ec2net)
 

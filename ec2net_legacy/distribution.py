@@ -6,6 +6,9 @@ import logging
 from ec2net_legacy import notes
 from ec2net_legacy._typing import TYPE_CHECKING
 from ec2net_legacy.errors import CommandError, HostError
+from ec2net_legacy.kernel import diff
+from ec2net_legacy.plan import record_of
+from ec2net_legacy.reconcile import apply_steps
 
 if TYPE_CHECKING:
     from typing import List, Optional
@@ -31,7 +34,8 @@ def bring_up(host, name, plan):
         device = host.devices.device(name)  # type: Optional[Device]
         is_up = backend.is_up(name)
         lost = is_up and (device is None or not device.up or _lacks_address(host, plan))
-        if _came_back_unnoticed(host, name) or lost:
+        orphaned = plan.live and not is_up and _would_add_twice(host, name)
+        if _came_back_unnoticed(host, name) or lost or orphaned:
             # The distribution takes it to be up still: ifup alone would do nothing, or fail.
             try:
                 _run(host, backend.down_command(name))
@@ -39,12 +43,32 @@ def bring_up(host, name, plan):
                 # As it does when the dhclient has died; the ifup will tell.
                 _log.debug("%s: %s", name, error)
             host.end_dhclient(name)
+            if backend.DHCLIENT_NEEDS_FILES:
+                _take_back(host, name)
             is_up = False
         if not is_up and backend.DHCLIENT_NEEDS_FILES and host.has_dhclient(name):
             # The init system's, which has no pid file before it has a lease.
             _log.info("%s: an ifup waits for its lease already", name)
         elif not is_up:
             _run(host, backend.up_command(name))
+
+
+def _would_add_twice(host, name):
+    # type: (Host, str) -> bool
+    """Return whether `ifup` would add the rules that are there, which kernels before 4.8 take.
+
+    So it is on network-scripts when the dhclient of an interface that is up has died.
+    """
+    return bool(host.backend.DHCLIENT_NEEDS_FILES and not host.has_dhclient(name))
+
+
+def _take_back(host, name):
+    # type: (Host, str) -> None
+    """Take the rules back that an `ifdown` without its dhclient leaves."""
+    record = record_of(host, host.backend, name)
+    if record.families:
+        nothing = record._replace(addresses=(), routes=(), rules=())
+        apply_steps(host, diff.changes(nothing, record, host.kernel(record.families)))
 
 
 def take_down(host, name):

@@ -10,6 +10,7 @@ import logging
 import random
 import re
 import signal
+import sys
 import time
 from contextlib import contextmanager
 
@@ -258,7 +259,7 @@ class Imds(object):
         try:
             import requests
         except ImportError:
-            raise HostError("the Python module requests is not installed")
+            raise HostError("the Python module requests is not installed for " + sys.executable)
         if self._session is None:
             self._session = requests.Session()
         # A proxy for the outside must not see the credentials that this service hands out.

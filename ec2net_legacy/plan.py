@@ -112,6 +112,7 @@ class Plan(
         return bool(self.files) or any(self.live or not step.add for step in self.steps)
 
 
+IGNORED = "it is ignored by the settings"
 INCOMPLETE = "metadata does not describe it completely yet"
 
 
@@ -126,7 +127,7 @@ def reason_to_leave(settings, device, configuration):
     if device.master:
         return "it is part of {0}".format(device.master)
     if is_ignored(settings, device.name) or is_ignored(settings, device.mac):
-        return "it is ignored by the settings"
+        return IGNORED
     keep = configuration.keep if configuration is not None else ""  # type: str
     return keep
 

@@ -181,7 +181,12 @@ def _wrapped(title, values):
 
     indent = "  " + " " * len(title)
     return textwrap.wrap(
-        " ".join(values), 80, initial_indent="  " + title, subsequent_indent=indent
+        " ".join(values),
+        80,
+        initial_indent="  " + title,
+        subsequent_indent=indent,
+        break_on_hyphens=False,
+        break_long_words=False,
     )
 
 

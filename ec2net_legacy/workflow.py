@@ -15,6 +15,7 @@ from ec2net_legacy.errors import (
 )
 from ec2net_legacy.kernel import diff
 from ec2net_legacy.plan import (
+    IGNORED,
     INCOMPLETE,
     KernelOnce,
     changed_files,
@@ -155,7 +156,7 @@ def up(host, name):
         _log.warning("%s: %s; brought up as configured before", name, error)
         plan = left_alone_plan(name, "its configuration stays as it was")
         problem = error
-    if not _is_ours(host, name):
+    if not _is_ours(host, name) or plan.left_alone.startswith(IGNORED):
         return plan
     try:
         bring_up(host, name, plan)
@@ -190,6 +191,10 @@ def _reason_not_to_remove(host, name):
     The primary may have the file of an older tool, which only metadata can tell from an ENI's.
     """
     device = host.devices.device(name)
+    if is_ignored(host.settings, name) or (
+        device is not None and is_ignored(host.settings, device.mac)
+    ):
+        return IGNORED
     if device is None or not host.backend.configuration(name).inherited:
         return ""
     try:

@@ -112,10 +112,35 @@ def test_a_dhclient_that_died_is_started_again(lab):
     lab.host(["ec2ifup", "eth1"])
     before = lab.snapshot()
     kill_dhclient(lab)
-    lab.host(["ec2ifup", "eth1"])
+    # Nothing is added that is there: kernels before 4.8 would have it twice.
+    assert "exists" not in lab.host(["ec2ifup", "eth1"]).stderr
     assert dhclient(lab)
     assert lab.snapshot() == before
     assert unreachable(lab, eni.addresses) == []
+
+
+def test_up_again_after_a_remove_adds_nothing_twice(lab):
+    eni = attach(lab)
+    lab.host(["ec2ifup", "eth1"])
+    before = lab.snapshot()
+    hotplug(lab, "remove")
+    assert "exists" not in lab.host(["ec2ifup", "eth1"]).stderr
+    assert lab.snapshot() == before
+    assert unreachable(lab, eni.addresses) == []
+
+
+@pytest.mark.parametrize("pattern", ["eth1", "0a:ec:20:00:00:01"])
+def test_what_the_settings_ignore_is_not_taken_away(lab, pattern):
+    attach(lab)
+    lab.host(["ec2ifup", "eth1"])
+    lab.host(["mkdir", "-p", "/etc/ec2net"])
+    write(lab, "/etc/ec2net/ec2net.conf", "ignore = {}\n".format(pattern))
+    before = lab.snapshot()
+    for command in (["ec2ifdown", "eth1"], ["ec2ifup", "eth1"], ["ec2net", "refresh"]):
+        lab.host(command)
+        assert lab.snapshot() == before
+    hotplug(lab, "remove")
+    assert lab.snapshot() == before
 
 
 def test_down_with_a_dhclient_that_died(lab):
