@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 PATH = "/etc/dhcp/dhclient.conf"
 
-_PARAGRAPH = """# ec2net {name}: begin. Renew by broadcast, out of the interface that has the lease.
+_PARAGRAPH = """# ec2net {name}: begin. Renew by broadcast on the interface of the lease.
 if option dhcp-message-type = 5 and hardware = 1:{mac} {{
   supersede dhcp-server-identifier 255.255.255.255;
 }}
