@@ -5,7 +5,7 @@ import logging
 
 from ec2net_legacy import notes
 from ec2net_legacy._typing import TYPE_CHECKING
-from ec2net_legacy.errors import CommandError, HostError
+from ec2net_legacy.errors import CommandError, LockHeld
 from ec2net_legacy.kernel import diff
 from ec2net_legacy.plan import record_of
 from ec2net_legacy.reconcile import apply_steps
@@ -22,7 +22,8 @@ _log = logging.getLogger(__name__)
 # An ifup waits as long as its dhclient for an answer: "timeout 300" in dhclient-ethN.conf.
 _LONGEST_IFUP = 320.0
 # What an ifup needs to end once its dhclient is gone.
-_AFTER_DHCLIENT = 10.0
+_AFTER_DHCLIENT = 20.0
+_TURN = 0.2
 
 
 def bring_up(host, name, plan):
@@ -74,14 +75,17 @@ def _take_back(host, name):
 def take_down(host, name):
     # type: (Host, str) -> None
     """Take `name` down, also in the middle of an `ifup`. Raises CommandError if it stays up."""
-    lock = _lock(host, name, 0.0)
-    try:
-        lock.__enter__()
-    except HostError:
-        # Without its dhclient an ifup has nothing to wait for.
-        host.end_dhclient(name)
-        lock = _lock(host, name, _AFTER_DHCLIENT)
-        lock.__enter__()
+    end = host.clock() + _AFTER_DHCLIENT
+    while True:
+        lock = _lock(host, name, _TURN)
+        try:
+            lock.__enter__()
+            break
+        except LockHeld:
+            # Without its dhclient an ifup has nothing to wait for; the next in the queue likewise.
+            host.end_dhclient(name)
+            if host.clock() >= end:
+                raise
     try:
         _run(host, host.backend.down_command(name))
     except CommandError as error:

@@ -79,6 +79,10 @@ def lease_event(environ):
     plain = reason[:-1] if reason.endswith("6") else reason
     action = "gained" if plain in _GAINED else "lost" if plain in _LOST else "ignore"
     family = 4 if plain == reason else 6
+    old = "old_ip_address" if family == 4 else "old_ip6_address"
+    if plain == "FAIL" and not environ.get(old):
+        # A dhclient without a lease, perhaps beside one that has it.
+        action = "ignore"
     lease = _lease(environ) if action == "gained" and family == 4 else None
     return LeaseEvent(action, interface_name(interface, "interface"), family, lease)
 

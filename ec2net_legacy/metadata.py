@@ -42,6 +42,8 @@ def wanted_keys(listed, accept_ipv6_only):
     """
     if not listed.issuperset(_ALWAYS):
         return None
+    if _IPV6[0] in listed and not listed.issuperset(_IPV6):
+        return None
     if listed.issuperset(_IPV4):
         used = _IPV4 + ("ipv4-prefix",)  # type: Tuple[str, ...]
         if listed.issuperset(_IPV6):

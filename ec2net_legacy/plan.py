@@ -20,10 +20,10 @@ from ec2net_legacy.kernel.parse import KernelState
 from ec2net_legacy.model import MAIN_TABLE
 
 if TYPE_CHECKING:
-    from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
+    from typing import Any, Callable, Dict, Iterable, List, Optional, Set, Tuple
 
     from ec2net_legacy.imds import Imds
-    from ec2net_legacy.model import Device, Eni, InterfaceState
+    from ec2net_legacy.model import Address, Device, Eni, InterfaceState
     from ec2net_legacy.settings import Settings
 
     _ReadKernel = Callable[[Iterable[int]], KernelState]
@@ -112,6 +112,7 @@ class Plan(
         return bool(self.files) or any(self.live or not step.add for step in self.steps)
 
 
+PRIMARY = "it is the primary interface"
 IGNORED = "it is ignored by the settings"
 INCOMPLETE = "metadata does not describe it completely yet"
 
@@ -228,27 +229,35 @@ def primary_plan(host, device, eni, kernel=None):
     # type: (Host, Device, Eni, Optional[_ReadKernel]) -> Plan
     """Return the plan for the primary: its further addresses, known by a note and in no file."""
     added = notes.added_addresses(host.run_directory, device.name)
-    ours = [one.address for one in added]
-    # The one that we did not add is the lease's.
-    leased4 = [address for address in eni.addresses if address not in ours][:1]
-    if eni.addresses and not leased4:
-        raise MetadataUnavailable("metadata of {0} lacks its primary address".format(device.name))
-    eni = _first(eni, leased4)
-    state = desired.primary_state(device.name, eni)
-    leased = eni.addresses[:1] + eni.addresses6[:1]
-    record = state._replace(addresses=tuple(one for one in added if one.address not in leased))
     # Nothing that would cost a process on every primary's boot.
-    if not state.addresses and not record.addresses:
-        return left_alone_plan(device.name, "it is the primary interface")._replace(eni=eni)
-    families = sorted({4} | set(state.families + record.families))
-    has = (kernel or host.kernel)(families)
+    if not added and len(eni.addresses) <= 1 and len(eni.addresses6) <= 1:
+        return left_alone_plan(device.name, PRIMARY)._replace(eni=eni)
+    ours = {one.address for one in added}
+    # The one that we did not add is the lease's, in whatever order they are listed.
+    leased = [address for address in eni.addresses if address not in ours][:1]
+    if eni.addresses and not leased:
+        raise MetadataUnavailable("metadata of {0} lacks its primary address".format(device.name))
+    has = (kernel or host.kernel)([4, 6] if eni.addresses6 or _families(added) > {4} else [4])
     there = {(item.address, item.device) for item in has.addresses}
-    live = (state.primary, device.name) in there
     # Whether the primary has IPv6 at all is the administrator's business.
-    if not any((address, device.name) in there for address in eni.addresses6[:1]):
-        state = state.of_family(4)
+    leased6 = [
+        one for one in eni.addresses6 if one not in ours and (one, device.name) in there
+    ][:1]
+    known = _first(eni, leased)._replace(
+        addresses6=tuple(leased6) + tuple(one for one in eni.addresses6 if one not in leased6)
+    )
+    state = desired.primary_state(device.name, known if leased6 else known.of_family(4))
+    # What is listed is never taken away, whatever it is taken for at the moment.
+    listed = frozenset(eni.addresses + eni.addresses6)
+    record = state._replace(addresses=tuple(one for one in added if one.address not in listed))
+    live = (state.primary, device.name) in there
     steps = _possible(device, diff.changes(state, record, has))
     return Plan(device.name, eni, state, {}, {}, steps, live, "", False, "")
+
+
+def _families(addresses):
+    # type: (Iterable[Address]) -> Set[int]
+    return {address.family for address in addresses}
 
 
 def _first(eni, addresses):
@@ -272,6 +281,10 @@ def _with_known_primary(backend, eni, name, text):
         raise MetadataUnavailable(
             "metadata of {0} lacks its primary address {1}".format(name, before[0])
         )
+    first6 = [rule.source for rule in rules if rule.family == 6 and rule.source in eni.addresses6]
+    if eni.ipv6_only and first6:
+        rest = tuple(address for address in eni.addresses6 if address != first6[0])
+        eni = eni._replace(addresses6=(first6[0],) + rest)
     return _first(eni, before[:1])
 
 

@@ -3,14 +3,13 @@ from __future__ import absolute_import, print_function, unicode_literals
 
 from ec2net_legacy import notes
 from ec2net_legacy._typing import TYPE_CHECKING
-from ec2net_legacy.errors import CommandError, HostError
+from ec2net_legacy.errors import CommandError
 from ec2net_legacy.host import selinux
 from ec2net_legacy.kernel import iproute
 
 if TYPE_CHECKING:
-    from typing import List, Optional, Sequence, Tuple
+    from typing import List, Sequence
 
-    from ec2net_legacy.errors import Ec2netError
     from ec2net_legacy.kernel.diff import Change
     from ec2net_legacy.kernel.parse import KernelState
     from ec2net_legacy.plan import Host, Plan
@@ -19,27 +18,33 @@ if TYPE_CHECKING:
 _MOST_ROUNDS = 3
 
 
-def carry_out(host, plans, failures=None):
-    # type: (Host, Sequence[Plan], Optional[List[Tuple[str, Ec2netError]]]) -> None
-    """Carry out `plans`, all kernel changes of a family in one `ip`; the caller holds the lock.
+def carry_out(host, plan):
+    # type: (Host, Plan) -> None
+    """Carry out one plan; the caller holds the lock."""
+    prepare(host, plan)
+    finish(host, [plan])
 
-    Raises CommandError naming what the kernel does not have, or still has, after that. With a list
-    of `failures` one that cannot be written does not keep the others waiting.
+
+def prepare(host, plan):
+    # type: (Host, Plan) -> None
+    """Write the files of a plan, and what has to be remembered if this run dies now."""
+    if plan.left_alone:
+        return
+    # Of a reading that leads to a failure nobody shall be content with an older one.
+    notes.forget_metadata(host.run_directory, plan.name)
+    if plan.is_primary:
+        _note_addresses(host, plan, before=True)
+    else:
+        _write(host, plan)
+
+
+def finish(host, plans):
+    # type: (Host, Sequence[Plan]) -> None
+    """Bring the kernel where prepared `plans` want it, all changes of a family in one `ip`.
+
+    Raises CommandError naming what the kernel does not have, or still has, after that.
     """
     plans = [plan for plan in plans if not plan.left_alone]
-    for plan in plans:
-        # Of a reading that leads to a failure nobody shall be content with an older one.
-        notes.forget_metadata(host.run_directory, plan.name)
-    written = []  # type: List[Plan]
-    for plan in plans:
-        try:
-            _prepare(host, plan)
-            written.append(plan)
-        except HostError as error:
-            if failures is None:
-                raise
-            failures.append((plan.name, error))
-    plans = written
     # What is to be added to an interface that is not up, its file adds at ifup.
     apply_steps(host, [step for plan in plans for step in plan.steps if plan.live or not step.add])
     for plan in plans:
@@ -47,14 +52,6 @@ def carry_out(host, plans, failures=None):
             _note_addresses(host, plan, before=False)
         else:
             _settle_note(host, plan)
-
-
-def _prepare(host, plan):
-    # type: (Host, Plan) -> None
-    if plan.is_primary:
-        _note_addresses(host, plan, before=True)
-    else:
-        _write(host, plan)
 
 
 def apply_steps(host, steps):

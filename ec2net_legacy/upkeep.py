@@ -25,10 +25,10 @@ from ec2net_legacy.plan import (
     reason_to_leave,
     record_of,
 )
-from ec2net_legacy.reconcile import apply_steps, carry_out
+from ec2net_legacy.reconcile import apply_steps, carry_out, finish, prepare
 
 if TYPE_CHECKING:
-    from typing import Dict, List, Optional, Tuple
+    from typing import Any, Dict, List, Optional, Tuple
 
     from ec2net_legacy.event import LeaseEvent
     from ec2net_legacy.host.rundir import Lock
@@ -83,11 +83,10 @@ def _lease(host, event, end, steps):
     ):
         return left_alone_plan(name, "it is none of ours")
     # Also the primary may have the file of an older tool.
-    is_ours = bool(configuration.text) and not configuration.inherited
+    # And in another network namespace there may be another device of that name.
+    is_ours = _is_for(configuration, device) and not configuration.inherited
     if event.action == "lost":
         return _lost(host, event, is_ours, end)
-    if event.lease is not None and is_ours:
-        notes.keep_lease(host.run_directory, name, event.lease)
     by_ifup = bool(running & backend.UP_PROGRAMS)
     problem = None  # type: Optional[CommandError]
     if is_ours:
@@ -96,6 +95,8 @@ def _lease(host, event, end, steps):
         except CommandError as error:
             # Metadata may know better than the files.
             problem = error
+    if event.lease is not None and is_ours:
+        notes.keep_lease(host.run_directory, name, event.lease)
     found = None  # type: Optional[Plan]
     if by_ifup:
         end = min(end, host.clock() + _AT_BOOT)
@@ -116,7 +117,7 @@ def _lost(host, event, is_ours, end):
         record = record_of(host, host.backend, name) if is_ours else _nothing(name)
         added = notes.added_addresses(host.run_directory, name)
         record = record._replace(addresses=record.addresses + added).of_family(event.family)
-        if event.family == 4:
+        if event.family == 4 and is_ours:
             notes.keep_lease(host.run_directory, name, None)
         if not record.families:
             return left_alone_plan(name, "nothing was added to it")
@@ -128,6 +129,13 @@ def _lost(host, event, is_ours, end):
             host.run_directory, name, [one for one in added if one.family != event.family]
         )
     return left_alone_plan(name, "")._replace(steps=steps, live=True)
+
+
+def _is_for(configuration, device):
+    # type: (Any, Device) -> bool
+    """Return whether generated (or inherited) files are those of this very ENI."""
+    of_this_mac = " {0},".format(device.mac) in configuration.text
+    return of_this_mac or bool(configuration.inherited)
 
 
 def _nothing(name):
@@ -196,7 +204,7 @@ def _by_metadata(host, device, is_ours, end):
             if found is None:
                 return None
             plan = (plan_for if is_ours else primary_plan)(host, found, eni)
-            carry_out(host, [plan])
+            carry_out(host, plan)
             notes.keep_metadata(host.run_directory, name, eni, asked)
     return plan
 
@@ -242,30 +250,25 @@ def refresh(host, name=None):
                     continue
                 try:
                     if device.mac == primary:
-                        plans.append(primary_plan(host, found, eni, kernel))
+                        plan = primary_plan(host, found, eni, kernel)
                     else:
-                        plans.append(plan_for(host, found, eni, kernel, chosen))
+                        plan = plan_for(host, found, eni, kernel, chosen)
+                    # At once: the next one may have to add to the same file.
+                    prepare(host, plan)
+                    plans.append(plan)
                 except (MetadataUnavailable, MetadataInvalid, HostError) as error:
                     failures.append((device.name, error))
-            for plan in _carried_out(host, plans, failures):
-                notes.keep_metadata(host.run_directory, plan.name, plan.eni, asked)
+            try:
+                finish(host, plans)
+                for plan in plans:
+                    notes.keep_metadata(host.run_directory, plan.name, plan.eni, asked)
+            except CommandError as error:
+                # It names the lines, and with them the interfaces.
+                failures.append(("refresh", error))
     finally:
         for lock in locks:
             lock.__exit__()
     return plans, failures
-
-
-def _carried_out(host, plans, failures):
-    # type: (Host, List[Plan], List[Tuple[str, Ec2netError]]) -> List[Plan]
-    """Carry out `plans`; return those that were, and add to `failures` what failed where."""
-    try:
-        carry_out(host, plans, failures)
-    except CommandError as error:
-        # It names the lines, and with them the interfaces.
-        failures.append(("refresh", error))
-        return []
-    failed = {name for name, _ in failures}
-    return [plan for plan in plans if plan.name not in failed]
 
 
 def _candidates(host, name):
@@ -286,7 +289,10 @@ def _lock_all(host, devices, primary, locks, failures):  # noqa: PLR0913
     for device in devices:
         configuration = host.backend.configuration(device.name)
         # An ENI without a configuration waits for its add.
-        if not configuration.knobs.sync or not (configuration.text or device.mac == primary):
+        if not configuration.knobs.sync:
+            continue
+        # So does one that came in the place of another.
+        if device.mac != primary and not _is_for(configuration, device):
             continue
         lock = host.run_directory.lock(device.name, 0.0)
         try:

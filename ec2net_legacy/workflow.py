@@ -17,6 +17,7 @@ from ec2net_legacy.kernel import diff
 from ec2net_legacy.plan import (
     IGNORED,
     INCOMPLETE,
+    PRIMARY,
     KernelOnce,
     changed_files,
     devices_of,
@@ -77,7 +78,7 @@ def add(host, name):
             if found is None or found.mac != device.mac:
                 raise HostError("{0} vanished in the meantime: nothing changed".format(name))
             plan = (primary_plan if is_primary else plan_for)(host, found, eni)
-            carry_out(host, [plan])
+            carry_out(host, plan)
             notes.keep_metadata(host.run_directory, name, eni, asked)
             if not is_primary and host.run_directory.read(notes.device(name)) is None:
                 host.run_directory.write(notes.device(name), str(found.index))
@@ -156,7 +157,7 @@ def up(host, name):
         _log.warning("%s: %s; brought up as configured before", name, error)
         plan = left_alone_plan(name, "its configuration stays as it was")
         problem = error
-    if not _is_ours(host, name) or plan.left_alone.startswith(IGNORED):
+    if not _is_ours(host, name) or plan.is_primary or plan.left_alone in (IGNORED, PRIMARY):
         return plan
     try:
         bring_up(host, name, plan)
@@ -201,7 +202,7 @@ def _reason_not_to_remove(host, name):
         is_primary = host.imds.primary_mac() == device.mac
     except MetadataUnavailable as error:
         return "its files are an older tool's, and it may be the primary: {0}".format(error)
-    return "it is the primary interface" if is_primary else ""
+    return PRIMARY if is_primary else ""
 
 
 def _is_ours(host, name):

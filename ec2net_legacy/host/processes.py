@@ -46,8 +46,8 @@ def ancestors():
 
 def has_dhclient(interface):
     # type: (str) -> bool
-    """Return whether a dhclient runs for `interface`, with a lease or without."""
-    return bool(_dhclients(interface))
+    """Return whether a dhclient for IPv4 runs for `interface`, with a lease or without."""
+    return any("-6" not in _words(pid) for pid in _dhclients(interface))
 
 
 def end_dhclient(interface):
@@ -73,14 +73,24 @@ def _dhclients(interface):
     ]
 
 
-def _is_dhclient(pid, interface):
-    # type: (str, str) -> bool
+def _words(pid):
+    # type: (object) -> List[str]
+    """Return the command line of a process; of one that ended meanwhile an empty word."""
     try:
         with open("/proc/{0}/cmdline".format(pid), "rb") as stream:
-            words = stream.read().decode("latin-1").split("\0")
+            return stream.read().decode("latin-1").split("\0")
     except (IOError, OSError):
-        return False
+        return [""]
+
+
+def _is_dhclient(pid, interface):
+    # type: (str, str) -> bool
+    words = _words(pid)
     if os.path.basename(words[0]) != "dhclient" or interface not in words[1:]:
+        return False
+    # One for several interfaces is an administrator's, and serves the others.
+    others = [word for word in words[1:] if word and "/" not in word and word != interface]
+    if any(os.path.exists("/sys/class/net/" + word) for word in others):
         return False
     try:
         # Containers have interfaces of that name, too.

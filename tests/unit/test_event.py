@@ -109,9 +109,14 @@ NOTHING = ["PREINIT", "MEDIUM", "NBI", "DEPREF", "ARPCHECK", "bound", "nonsense"
     + [(reason, "ignore") for reason in NOTHING],
 )
 def test_a_lease_event_is_what_dhclient_says_of_either_family(reason, action):
-    for family, ending in ((4, ""), (6, "6")):
-        found = event.lease_event({"reason": reason + ending, "interface": "eth1"})
-        assert found == (action, "eth1", family, None)
+    for family, ending, old in ((4, "", "old_ip_address"), (6, "6", "old_ip6_address")):
+        environ = {"reason": reason + ending, "interface": "eth1", old: "of a lease"}
+        assert event.lease_event(environ) == (action, "eth1", family, None)
+
+
+@pytest.mark.parametrize("reason", ["FAIL", "FAIL6"])
+def test_a_dhclient_that_never_had_a_lease_has_none_to_lose(reason):
+    assert event.lease_event({"reason": reason, "interface": "eth1"}).action == "ignore"
 
 
 def test_a_lease_event_in_bytes_is_the_same():

@@ -226,6 +226,8 @@ ALL6 = "device-number interface-id ipv6s subnet-ipv6-cidr-blocks"
         (ALL6, True, ALL6),
         (ALL6 + " ipv6-prefix network-card", True, ALL6 + " ipv6-prefix network-card"),
         (ALL6 + " local-ipv4s", True, None),
+        # Half of the IPv6 keys would take away all of it.
+        (ALL4 + " ipv6s", True, None),
         (ALL6 + " subnet-ipv4-cidr-block", True, None),
         ("device-number interface-id ipv6s", True, None),
     ],

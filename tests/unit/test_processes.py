@@ -67,3 +67,24 @@ def test_the_kernels_own_text_is_read():
     with open("/proc/{0}/comm".format(os.getppid()), "rb") as stream:
         parent = stream.read().decode("latin-1").rstrip("\n")
     assert processes.ancestors()[0] == parent
+
+
+@pytest.mark.parametrize(
+    "words, is_one, for_ipv4",
+    [
+        (["/sbin/dhclient", "-q", "eth1"], True, True),
+        (["dhclient", "-6", "-nw", "eth1"], True, False),
+        # Another's interface is served by it, too.
+        (["dhclient", "eth1", "lo"], False, False),
+        (["dhclient", "-q", "eth10"], False, False),
+        (["vi", "dhclient", "eth1"], False, False),
+        ([""], False, False),
+    ],
+)
+def test_which_processes_are_the_dhclient_of_an_interface(monkeypatch, words, is_one, for_ipv4):
+    own = "{0}".format(os.getpid())
+    command_line = "\0".join(words + [""]).encode("ascii")
+    monkeypatch.setattr(os, "listdir", lambda path: ["1x", own])
+    monkeypatch.setattr(processes, "open", lambda *_: io.BytesIO(command_line), raising=False)
+    assert processes._is_dhclient(own, "eth1") is is_one
+    assert processes.has_dhclient("eth1") is for_ipv4

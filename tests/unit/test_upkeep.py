@@ -980,7 +980,13 @@ class TestPrimary(object):
         assert one.runner.changes == []
 
     @pytest.mark.parametrize(
-        "now", [["2600:1f18::b", "2600:1f18::a"], ["2600:1f18::b"]], ids=["reordered", "first gone"]
+        "now",
+        [
+            ["2600:1f18::b", "2600:1f18::a"],
+            ["2600:1f18::b"],
+            ["2600:1f18::9", "2600:1f18::a", "2600:1f18::b"],
+        ],
+        ids=["reordered", "first gone", "a new first"],
     )
     def test_an_ipv6_address_that_became_the_first_stays(self, host, run, now):
         one = run(

@@ -686,6 +686,14 @@ class TestScan(object):
         assert one.runner.ran == one.runner.shown == one.ended == []
         assert file_of(tmpdir, IFCFG).check()
 
+    def test_the_primary_with_such_a_file_is_not_brought_up_anew(self, host, tmpdir):
+        inherit(tmpdir)
+        dhclient_runs(tmpdir)
+        one = host(up=True, kernel=kernel_of([], 4))
+        one.session.answers["meta-data/mac"] = SECOND
+        workflow.up(one, "eth1")
+        assert one.runner.shown == one.ended == []
+
     @pytest.mark.parametrize("action", ["gained", "lost"])
     def test_its_leases_are_left_alone_until_then(self, host, tmpdir, action):
         inherit(tmpdir)
