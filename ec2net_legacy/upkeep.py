@@ -82,8 +82,8 @@ def _lease(host, event, end, steps):
         configuration.knobs.sync
     ):
         return left_alone_plan(name, "it is none of ours")
-    # Also the primary may have the file of an older tool.
-    # And in another network namespace there may be another device of that name.
+    # Also the primary may have the file of an older tool, and in another network namespace there
+    # may be another device of that name.
     is_ours = _is_for(configuration, device) and not configuration.inherited
     if event.action == "lost":
         return _lost(host, event, is_ours, end)
