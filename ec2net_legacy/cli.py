@@ -10,7 +10,7 @@ import syslog
 from ec2net_legacy import __version__, event, settings
 from ec2net_legacy._compat import flush, text
 from ec2net_legacy._typing import TYPE_CHECKING
-from ec2net_legacy.errors import FAILED, Ec2netError, UsageError
+from ec2net_legacy.errors import FAILED, Ec2netError, MetadataUnavailable, UsageError
 
 if TYPE_CHECKING:
     from typing import Callable, List, NoReturn, Optional, Tuple
@@ -37,7 +37,7 @@ def _hotplug(arguments):
     if happened.action == "add":
         return _each(happened.interface, "add")
     if happened.action == "remove":
-        return _each(happened.interface, "remove")
+        return _each(happened.interface, "detach")
     _log.debug("%s: nothing to do for this event", happened.interface)
     return 0
 
@@ -67,11 +67,17 @@ def ifscan():
 
 def _scan(_):
     # type: (argparse.Namespace) -> int
-    from ec2net_legacy import workflow
+    from ec2net_legacy.scan import catch_up
 
-    plans, failures = workflow.scan(_host())
+    return _tell_scan(*catch_up(_host()))
+
+
+def _tell_scan(plans, handed_over, failures):
+    # type: (List[Plan], List[str], List[Tuple[str, Ec2netError]]) -> int
     for plan in plans:
-        _tell(plan, "add")
+        _tell(plan, "remove" if plan.state is None else "add")
+    for name in handed_over:
+        _log.info("%s: handed to the init system, whose log tells the rest", name)
     return _report_failures(failures)
 
 
@@ -156,17 +162,29 @@ def _lease(within):
 def _refresh(name, jitter):
     # type: (Optional[str], float) -> int
     from ec2net_legacy import upkeep
+    from ec2net_legacy.scan import catch_up
 
     if jitter:
         import random
         import time
 
         time.sleep(random.uniform(0, jitter))  # noqa: S311
-    plans, failures = upkeep.refresh(_host(), name)
+    host = _host()
+    try:
+        plans, failures = upkeep.refresh(host, name)
+    except MetadataUnavailable:
+        if name is None:
+            # What is configured needs none to come up.
+            _tell_scan(*catch_up(host, by_hand=False, metadata=False))
+        raise
     for plan in plans:
         if plan.acts:
             _tell(plan, "add")
-    return _report_failures(failures)
+    if name is not None:
+        return _report_failures(failures)
+    # What an event was missed for, or came to nothing because metadata was late.
+    found, handed_over, missed = catch_up(host, by_hand=False)
+    return _tell_scan(found, handed_over, failures + missed)
 
 
 def _each(name, verb):

@@ -1,6 +1,7 @@
 """The distribution's ifup and ifdown: when to call them, and never two at once for an interface."""
 from __future__ import absolute_import, print_function, unicode_literals
 
+import contextlib
 import logging
 
 from ec2net_legacy import notes
@@ -11,7 +12,7 @@ from ec2net_legacy.plan import record_of
 from ec2net_legacy.reconcile import apply_steps
 
 if TYPE_CHECKING:
-    from typing import List, Optional
+    from typing import Iterator, List, Optional
 
     from ec2net_legacy.host.rundir import Lock
     from ec2net_legacy.model import Device
@@ -21,8 +22,8 @@ _log = logging.getLogger(__name__)
 
 # An ifup waits as long as its dhclient for an answer: "timeout 300" in dhclient-ethN.conf.
 _LONGEST_IFUP = 320.0
-# What an ifup needs to end once its dhclient is gone.
-_AFTER_DHCLIENT = 20.0
+# What an ifup needs to end once its dhclient is gone, or another ifdown.
+_AFTER_DHCLIENT = 60.0
 _TURN = 0.2
 
 
@@ -52,6 +53,42 @@ def bring_up(host, name, plan):
             _log.info("%s: an ifup waits for its lease already", name)
         elif not is_up:
             _run(host, backend.up_command(name))
+        _complete(host, name)
+
+
+def is_being_brought_up(host, name):
+    # type: (Host, str) -> bool
+    """Return whether another run is at bringing `name` up, or down."""
+    return bool(host.run_directory.is_locked(_lock_name(name)))
+
+
+def is_at_work(host, name):
+    # type: (Host, str) -> bool
+    """Return whether another run is at anything about `name`."""
+    return is_being_brought_up(host, name) or bool(host.run_directory.is_locked(name))
+
+
+def forget_lock(host, name):
+    # type: (Host, str) -> None
+    """Drop what that is known by."""
+    host.run_directory.forget_lock(_lock_name(name))
+
+
+def _complete(host, name):
+    # type: (Host, str) -> None
+    """Add what the files say and an `ifup` left out that had read earlier ones.
+
+    On Debian's cloud images one may be on its way already for a device that is new.
+    """
+    filed = host.backend.recorded(name, host.backend.configuration(name).text).of_family(4)
+    if not filed.rules:
+        return
+    with host.run_directory.lock():
+        has = host.kernel([4])
+        primary = (filed.rules[0].source, name)
+        # Without a lease there is a hook to come.
+        if any((item.address, item.device) == primary for item in has.addresses):
+            apply_steps(host, [step for step in diff.changes(filed, filed, has) if step.add])
 
 
 def _would_add_twice(host, name):
@@ -72,9 +109,10 @@ def _take_back(host, name):
         apply_steps(host, diff.changes(nothing, record, host.kernel(record.families)))
 
 
-def take_down(host, name):
-    # type: (Host, str) -> None
-    """Take `name` down, also in the middle of an `ifup`. Raises CommandError if it stays up."""
+@contextlib.contextmanager
+def hold(host, name):
+    # type: (Host, str) -> Iterator[None]
+    """Keep others from bringing `name` up or down meanwhile; ends an `ifup` that waits."""
     end = host.clock() + _AFTER_DHCLIENT
     while True:
         lock = _lock(host, name, _TURN)
@@ -87,6 +125,18 @@ def take_down(host, name):
             if host.clock() >= end:
                 raise
     try:
+        yield
+    finally:
+        lock.__exit__()
+
+
+def take_down(host, name):
+    # type: (Host, str) -> None
+    """Take `name` down; the caller holds it. Raises CommandError if it stays up."""
+    if host.devices.device(name) is None:
+        # An ifup that is not ours waits with it for nothing, and our ifdown for that.
+        host.end_dhclient(name)
+    try:
         _run(host, host.backend.down_command(name))
     except CommandError as error:
         # network-scripts fail when the dhclient had died, or the device is gone, and are done.
@@ -94,14 +144,17 @@ def take_down(host, name):
         if device is not None and device.up:
             raise
         _log.debug("%s: %s", name, error)
-    finally:
-        lock.__exit__()
     host.run_directory.forget(notes.device(name))
 
 
 def _lock(host, name, wait):
     # type: (Host, str, float) -> Lock
-    return host.run_directory.lock("ifup-" + name, wait)
+    return host.run_directory.lock(_lock_name(name), wait)
+
+
+def _lock_name(name):
+    # type: (str) -> str
+    return "ifup-" + name
 
 
 def _lacks_address(host, plan):

@@ -60,6 +60,7 @@ class Imds(object):
     ):
         # type: (...) -> None
         self._settings = settings
+        self._primary = ""
         self._notes = notes
         self._clock = clock
         self._sleep = sleep
@@ -79,11 +80,13 @@ class Imds(object):
 
     def primary_mac(self):
         # type: () -> str
-        """Return the MAC address of the primary ENI."""
-        text = self._get("mac")
-        if text is None:
-            raise MetadataUnavailable("metadata unavailable: there is no key mac")
-        return metadata.parse_mac("mac", text)
+        """Return the MAC address of the primary ENI, which stays for as long as the host runs."""
+        if not self._primary:
+            text = self._get("mac")
+            if text is None:
+                raise MetadataUnavailable("metadata unavailable: there is no key mac")
+            self._primary = metadata.parse_mac("mac", text)
+        return self._primary
 
     def macs(self):
         # type: () -> List[str]
@@ -103,12 +106,12 @@ class Imds(object):
         """Return the primary ENI as it is now."""
         return self._read_eni(mac, True, True)
 
-    def wait_for_eni(self, mac):
-        # type: (str) -> Eni
+    def wait_for_eni(self, mac, still_there=lambda: None):
+        # type: (str, Callable[[], object]) -> Eni
         """Return the ENI once the keys that every ENI has are there and its number is real.
 
         A fresh one takes 1 to 5 s, 18 s have been seen; MetadataUnavailable after
-        `attach_deadline`.
+        `attach_deadline`. Before each pause, `still_there` raises what ends the waiting.
         """
         start = self._clock()
         pause = _FIRST_PAUSE
@@ -118,6 +121,7 @@ class Imds(object):
             eni = self._read_eni(mac, False, waited >= ipv6_only_after)
             if eni is not None:
                 return eni
+            still_there()
             if waited + pause > self._settings.attach_deadline:
                 raise MetadataUnavailable(
                     "metadata does not (yet) describe the interface {0} completely after"

@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from typing import Iterable, Optional, Tuple
 
     from ec2net_legacy.host.rundir import RunDirectory
+    from ec2net_legacy.model import Device
+
+# A wish: somebody began to bring the interface up, or took it down though its device is there.
+UP = "up"
+DOWN = "down"
 
 _ADDRESS = re.compile(r"([0-9a-f.:]{2,45})/([0-9]{1,3})\Z")
 
@@ -29,6 +34,11 @@ def device(name):
     # type: (str) -> str
     """Return the note of the device that was brought up: its ifindex."""
     return "device-" + name
+
+
+def _wish(name):
+    # type: (str) -> str
+    return "wish-" + name
 
 
 def _addresses(name):
@@ -49,7 +59,7 @@ def _lease(name):
 def forget(directory, name):
     # type: (RunDirectory, str) -> None
     """Drop everything about an interface that is gone."""
-    for note in (added(name), _addresses(name), _metadata(name), _lease(name)):
+    for note in (added(name), _addresses(name), _metadata(name), _lease(name), _wish(name)):
         directory.forget(note)
     directory.forget_lock(name)
 
@@ -73,6 +83,33 @@ def keep_addresses(directory, name, addresses):
         directory.write(_addresses(name), "\n".join(lines))
     else:
         directory.forget(_addresses(name))
+
+
+def keep_device(directory, brought_up):
+    # type: (RunDirectory, Device) -> None
+    """Remember which device it is that was brought up."""
+    index = "{0}".format(brought_up.index)
+    if directory.read(device(brought_up.name)) != index:
+        directory.write(device(brought_up.name), index)
+
+
+def keep_wish(directory, name, wish, index):
+    # type: (RunDirectory, str, str, int) -> None
+    """Remember how the device `index` of that name shall be: UP until it is, or DOWN."""
+    directory.write(_wish(name), "{0} {1}".format(wish, index))
+
+
+def forget_wish(directory, name):
+    # type: (RunDirectory, str) -> None
+    """Forget it: it has come true, or somebody else's is what counts."""
+    directory.forget(_wish(name))
+
+
+def wish(directory, name, index):
+    # type: (RunDirectory, str, int) -> str
+    """Return how the device `index` of that name shall be, "" where nobody said."""
+    kept = (directory.read(_wish(name)) or "").split()
+    return kept[0] if len(kept) == 2 and kept[1] == "{0}".format(index) else ""
 
 
 def keep_metadata(directory, name, eni, asked):

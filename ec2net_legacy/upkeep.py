@@ -5,6 +5,7 @@ import logging
 
 from ec2net_legacy import desired, notes
 from ec2net_legacy._typing import TYPE_CHECKING
+from ec2net_legacy.distribution import is_being_brought_up
 from ec2net_legacy.errors import (
     CommandError,
     Ec2netError,
@@ -18,6 +19,7 @@ from ec2net_legacy.model import InterfaceState
 from ec2net_legacy.plan import (
     KernelOnce,
     devices_of,
+    is_for,
     is_ignored,
     left_alone_plan,
     plan_for,
@@ -78,13 +80,16 @@ def _lease(host, event, end, steps):
         return left_alone_plan(name, "ifdown takes it back")
     device = host.devices.device(name)  # type: Optional[Device]
     configuration = backend.configuration(name)
-    if device is None or reason_to_leave(host.settings, device, None) or not (
-        configuration.knobs.sync
+    if (
+        device is None
+        or reason_to_leave(host.settings, device, None)
+        or _is_to_be_down(host, device)
+        or not configuration.knobs.sync
     ):
         return left_alone_plan(name, "it is none of ours")
     # Also the primary may have the file of an older tool, and in another network namespace there
     # may be another device of that name.
-    is_ours = _is_for(configuration, device) and not configuration.inherited
+    is_ours = is_for(configuration, device) and not configuration.inherited
     if event.action == "lost":
         return _lost(host, event, is_ours, end)
     by_ifup = bool(running & backend.UP_PROGRAMS)
@@ -95,8 +100,8 @@ def _lease(host, event, end, steps):
         except CommandError as error:
             # Metadata may know better than the files.
             problem = error
-    if event.lease is not None and is_ours:
-        notes.keep_lease(host.run_directory, name, event.lease)
+    if is_ours:
+        _note(host, event, device, by_ifup)
     found = None  # type: Optional[Plan]
     if by_ifup:
         end = min(end, host.clock() + _AT_BOOT)
@@ -107,6 +112,15 @@ def _lease(host, event, end, steps):
         raise problem
     plan = left_alone_plan(name, "")._replace(live=True) if found is None else found
     return plan._replace(steps=steps + plan.steps)
+
+
+def _note(host, event, device, by_ifup):
+    # type: (Host, LeaseEvent, Device, bool) -> None
+    if event.lease is not None:
+        notes.keep_lease(host.run_directory, device.name, event.lease)
+    if by_ifup:
+        # Whoever's ifup it is, it is this device that it brings up.
+        notes.keep_device(host.run_directory, device)
 
 
 def _lost(host, event, is_ours, end):
@@ -129,13 +143,6 @@ def _lost(host, event, is_ours, end):
             host.run_directory, name, [one for one in added if one.family != event.family]
         )
     return left_alone_plan(name, "")._replace(steps=steps, live=True)
-
-
-def _is_for(configuration, device):
-    # type: (Any, Device) -> bool
-    """Return whether generated (or inherited) files are those of this very ENI."""
-    of_this_mac = " {0},".format(device.mac) in configuration.text
-    return of_this_mac or bool(configuration.inherited)
 
 
 def _nothing(name):
@@ -262,6 +269,7 @@ def refresh(host, name=None):
                 finish(host, plans)
                 for plan in plans:
                     notes.keep_metadata(host.run_directory, plan.name, plan.eni, asked)
+                _note_devices(host, plans)
             except CommandError as error:
                 # It names the lines, and with them the interfaces.
                 failures.append(("refresh", error))
@@ -271,15 +279,37 @@ def refresh(host, name=None):
     return plans, failures
 
 
+def _note_devices(host, plans):
+    # type: (Host, List[Plan]) -> None
+    """Note the devices that the distribution brought up, at the boot for example."""
+    for plan in plans:
+        if plan.live and not plan.is_primary:
+            device = host.devices.device(plan.name)  # type: Optional[Device]
+            if device is not None and host.run_directory.read(notes.device(plan.name)) is None:
+                notes.keep_device(host.run_directory, device)
+
+
 def _candidates(host, name):
     # type: (Host, Optional[str]) -> List[Device]
-    """Return the devices (or just `name`) that may be refreshed as far as this host knows."""
+    """Return the devices (or just `name`) that may be refreshed as far as this host knows.
+
+    Whoever took one down wants it so.
+    """
     devices = devices_of(host)
     if name is not None:
         devices = [device for device in devices if device.name == name]
         if not devices:
             raise HostError("{0}: there is no such interface".format(name))
-    return [device for device in devices if not reason_to_leave(host.settings, device, None)]
+    return [
+        device
+        for device in devices
+        if not reason_to_leave(host.settings, device, None) and not _is_to_be_down(host, device)
+    ]
+
+
+def _is_to_be_down(host, device):
+    # type: (Host, Device) -> bool
+    return notes.wish(host.run_directory, device.name, device.index) == notes.DOWN
 
 
 def _lock_all(host, devices, primary, locks, failures):  # noqa: PLR0913
@@ -291,8 +321,11 @@ def _lock_all(host, devices, primary, locks, failures):  # noqa: PLR0913
         # An ENI without a configuration waits for its add.
         if not configuration.knobs.sync:
             continue
+        # At an ifup the file is what counts; what changed since is for the next tick.
+        if is_being_brought_up(host, device.name):
+            continue
         # So does one that came in the place of another.
-        if device.mac != primary and not _is_for(configuration, device):
+        if device.mac != primary and not is_for(configuration, device):
             continue
         lock = host.run_directory.lock(device.name, 0.0)
         try:

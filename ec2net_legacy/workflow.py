@@ -5,7 +5,13 @@ import logging
 
 from ec2net_legacy import notes
 from ec2net_legacy._typing import TYPE_CHECKING
-from ec2net_legacy.distribution import bring_up, take_down
+from ec2net_legacy.distribution import (
+    bring_up,
+    forget_lock,
+    hold,
+    is_being_brought_up,
+    take_down,
+)
 from ec2net_legacy.errors import (
     CommandError,
     Ec2netError,
@@ -21,6 +27,7 @@ from ec2net_legacy.plan import (
     KernelOnce,
     changed_files,
     devices_of,
+    is_for,
     is_ignored,
     left_alone_plan,
     plan_for,
@@ -32,7 +39,7 @@ from ec2net_legacy.plan import (
 from ec2net_legacy.reconcile import apply_steps, carry_out
 
 if TYPE_CHECKING:
-    from typing import Any, Dict, FrozenSet, List, Optional, Tuple
+    from typing import Any, Callable, Dict, FrozenSet, List, Optional, Tuple
 
     from ec2net_legacy.model import Device, Eni
     from ec2net_legacy.plan import Host, Plan
@@ -66,23 +73,37 @@ def add(host, name):
             # Events queue up at an attachment and at boot.
             return left_alone_plan(name, "a run that began after this event has just done it")
         is_primary = host.imds.primary_mac() == device.mac
-        # The primary has been there from the start: nothing to wait for.
-        read = host.imds.primary_eni if is_primary else host.imds.wait_for_eni
-        eni = read(device.mac)  # type: Optional[Eni]
+        if is_primary:
+            # It has been there from the start: nothing to wait for.
+            eni = host.imds.primary_eni(device.mac)  # type: Optional[Eni]
+        else:
+            eni = host.imds.wait_for_eni(device.mac, lambda: _still_there(host, device))
         if eni is None:
             return left_alone_plan(name, INCOMPLETE)
         if is_ignored(host.settings, eni.interface_id):
             return left_alone_plan(name, "{0} is ignored by the settings".format(eni.interface_id))
         with host.run_directory.lock():
-            found = host.devices.device(name)
-            if found is None or found.mac != device.mac:
-                raise HostError("{0} vanished in the meantime: nothing changed".format(name))
+            found = _still_there(host, device)
+            if notes.wish(host.run_directory, name, found.index) == notes.DOWN:
+                notes.forget_wish(host.run_directory, name)
             plan = (primary_plan if is_primary else plan_for)(host, found, eni)
+            if is_being_brought_up(host, name):
+                # What an ifup is about to add must not be there before: it would fail over that.
+                plan = plan._replace(live=False)
             carry_out(host, plan)
             notes.keep_metadata(host.run_directory, name, eni, asked)
             if not is_primary and host.run_directory.read(notes.device(name)) is None:
                 host.run_directory.write(notes.device(name), str(found.index))
     return plan
+
+
+def _still_there(host, device):
+    # type: (Host, Device) -> Device
+    """Return the device as it is now. Raises HostError if it is gone, or another has its name."""
+    now = host.devices.device(device.name)  # type: Optional[Device]
+    if now is None or (now.index, now.mac) != (device.index, device.mac):
+        raise HostError("{0} vanished in the meantime: nothing changed".format(device.name))
+    return now
 
 
 def _may_be_primary(host, device, configuration):
@@ -103,14 +124,37 @@ def _may_be_primary(host, device, configuration):
 def remove(host, name):
     # type: (Host, str) -> Plan
     """Take away what was put into files and kernel for `name`, whose device may be gone."""
+    return _remove(host, name, _is_to_be_down(host, name))
+
+
+def _is_to_be_down(host, name):
+    # type: (Host, str) -> bool
+    """Return whether it is for the device that is there that `name` is taken down, on purpose.
+
+    What a detachment leaves is taken away after it, when another card may have the name.
+    """
+    device = host.devices.device(name)  # type: Optional[Device]
+    if device is None:
+        return False
+    if notes.wish(host.run_directory, name, device.index) == notes.DOWN:
+        return True
+    known = host.run_directory.read(notes.device(name))
+    if known is None:
+        configuration = host.backend.configuration(name)
+        added = notes.added_addresses(host.run_directory, name)
+        return bool(added) or is_for(configuration, device)
+    return bool(known == "{0}".format(device.index))
+
+
+def _remove(host, name, stays_down):
+    # type: (Host, str, bool) -> Plan
     backend = host.backend
     reason = _reason_not_to_remove(host, name)
     if reason:
         return left_alone_plan(name, reason)
     configuration = backend.configuration(name)
-    ends_dhclient = bool(configuration.text) and (
-        backend.DHCLIENT_NEEDS_FILES or host.devices.device(name) is None
-    )
+    device = host.devices.device(name)  # type: Optional[Device]
+    ends_dhclient = bool(configuration.text) and (backend.DHCLIENT_NEEDS_FILES or device is None)
     if ends_dhclient:
         host.end_dhclient(name)
     with host.run_directory.lock():
@@ -139,20 +183,36 @@ def remove(host, name):
         host.files.put(plan.files)
         host.files.tidy(backend.leftovers(name))
         notes.forget(host.run_directory, name)
+        if stays_down and device is not None:
+            # Or the refresh would bring it up again.
+            notes.keep_wish(host.run_directory, name, notes.DOWN, device.index)
     if ends_dhclient:
         # One that an ifup started in this very moment.
         host.end_dhclient(name)
+    if configuration.text and not host.has_dhclient(name):
+        # The next ENI of that name would ask for this one's address.
+        host.files.put(dict.fromkeys(backend.dhclient_files(name)))
     return plan
 
 
 def up(host, name):
     # type: (Host, str) -> Plan
     """`add`, then the distribution's `ifup`; by the last good configuration if metadata fails."""
+    device = host.devices.device(name)  # type: Optional[Device]
+    if device is not None:
+        notes.keep_wish(host.run_directory, name, notes.UP, device.index)
+    plan = _up(host, name)
+    notes.forget_wish(host.run_directory, name)
+    return plan
+
+
+def _up(host, name):
+    # type: (Host, str) -> Plan
     problem = None  # type: Optional[Ec2netError]
     try:
         plan = add(host, name)
     except Ec2netError as error:
-        if host.devices.device(name) is None or not _is_ours(host, name):
+        if not is_configured(host, name):
             raise
         _log.warning("%s: %s; brought up as configured before", name, error)
         plan = left_alone_plan(name, "its configuration stays as it was")
@@ -165,24 +225,43 @@ def up(host, name):
         if plan.warning:
             _log.warning("%s: %s", name, plan.warning)
         raise
+    notes.forget_wish(host.run_directory, name)
     if problem is not None and not isinstance(problem, MetadataUnavailable):
         raise problem
     return plan
+
+
+def is_configured(host, name):
+    # type: (Host, str) -> bool
+    """Return whether the files are those of the device that has this name now."""
+    device = host.devices.device(name)  # type: Optional[Device]
+    configuration = host.backend.configuration(name)
+    return device is not None and _is_ours(host, name) and is_for(configuration, device)
 
 
 def down(host, name):
     # type: (Host, str) -> Plan
     """The distribution's `ifdown`, then `remove`, also when the former fails."""
     problem = None  # type: Optional[CommandError]
-    if _is_ours(host, name) and not _reason_not_to_remove(host, name):
-        try:
-            take_down(host, name)
-        except CommandError as error:
-            problem = error
-    plan = remove(host, name)
+    # Until the end: of two for one detachment the second finds nothing any more.
+    with hold(host, name):
+        stays_down = _is_to_be_down(host, name)
+        if _is_ours(host, name) and not _reason_not_to_remove(host, name):
+            try:
+                take_down(host, name)
+            except CommandError as error:
+                problem = error
+        plan = _remove(host, name, stays_down)
+        forget_lock(host, name)
     if problem is not None:
         raise problem
     return plan
+
+
+def detach(host, name):
+    # type: (Host, str) -> Plan
+    """`down` for a device that is gone, `remove` for one that is (still, or again) there."""
+    return (remove if host.devices.device(name) is not None else down)(host, name)
 
 
 def _reason_not_to_remove(host, name):
@@ -209,27 +288,6 @@ def _is_ours(host, name):
     # type: (Host, str) -> bool
     configuration = host.backend.configuration(name)
     return bool(configuration.exists and not configuration.keep)
-
-
-def scan(host):
-    # type: (Host) -> Tuple[List[Plan], List[Tuple[str, Ec2netError]]]
-    """Bring up every ENI that has no configuration yet; return the plans, and what failed where."""
-    plans = []  # type: List[Plan]
-    failures = []  # type: List[Tuple[str, Ec2netError]]
-    new = [device for device in devices_of(host) if _is_new(host, device)]
-    if not new:
-        return plans, failures
-    listed = frozenset(host.imds.macs())
-    primary = host.imds.primary_mac()
-    for device in new:
-        if device.mac not in listed or device.mac == primary:
-            continue
-        try:
-            plans.append(up(host, device.name))
-        except Ec2netError as error:
-            # One interface that fails must not leave the others unreachable.
-            failures.append((device.name, error))
-    return plans, failures
 
 
 def survey(host, name=None):
@@ -284,16 +342,6 @@ def _survey_device(host, device, local, listed, primary, kernel, chosen):  # noq
     if is_primary:
         return primary_plan(host, device, eni, kernel)
     return plan_for(host, device, eni, kernel, chosen)
-
-
-def _is_new(host, device):
-    # type: (Host, Device) -> bool
-    configuration = host.backend.configuration(device.name)
-    # A file that was generated for another MAC address is of an ENI that is gone.
-    for_another = configuration.text and " {0},".format(device.mac) not in configuration.text
-    if configuration.exists and not configuration.inherited and not for_another:
-        return False
-    return not reason_to_leave(host.settings, device, configuration)
 
 
 def _settled_device(host, name):

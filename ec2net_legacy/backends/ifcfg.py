@@ -186,9 +186,11 @@ class Ifcfg(object):
         found = {}
         prefix = _path("ifcfg", "")
         for path in self._reader.glob(prefix + "*"):
-            table = _HEADER_TABLE.match(self._reader.read(path) or "")
-            if table and not path.endswith(_IGNORED):
-                found[path[len(prefix) :]] = int(table.group(1))
+            text, name = self._reader.read(path) or "", path[len(prefix) :]
+            table = _HEADER_TABLE.match(text)
+            # A copy that somebody made is not an interface.
+            if table and re.search("^DEVICE={0}\r?$".format(re.escape(name)), text, re.M):
+                found[name] = int(table.group(1))
         return found
 
     def files(self, state, eni):
@@ -227,6 +229,8 @@ class Ifcfg(object):
             # metadata service by the wrong interface. So does, without NOZEROCONF, ifup itself.
             "BOOTPROTO=" + ("none" if eni.ipv6_only else "dhcp"),
             "ONBOOT=yes",
+            # RHEL 6 has a udev rule of its own that calls ifup and ifdown, beside ours.
+            "HOTPLUG=no",
             "TYPE=Ethernet",
             "USERCTL=no",
             "PEERDNS=no",
@@ -289,6 +293,17 @@ class Ifcfg(object):
         # type: (str) -> List[str]
         """Return the files beside which a run that died may have left something."""
         return _own_paths(interface)
+
+    def dhclient_files(self, interface):
+        # type: (str) -> List[str]
+        """Return the files of the dhclient of `interface`: its leases, its number."""
+        # RHEL 6's, and RHEL 7's, between whose dashes is the connection's UUID: ours have none.
+        patterns = (
+            "/var/lib/dhclient/dhclient{0}-{1}.leases",
+            "/var/lib/dhclient/dhclient{0}--{1}.lease",
+            "/var/run/dhclient{0}-{1}.pid",
+        )
+        return [one.format(version, interface) for one in patterns for version in ("", "6")]
 
     def _texts(self, interface):
         # type: (str) -> Dict[str, str]

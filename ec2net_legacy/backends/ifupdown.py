@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from ec2net_legacy.model import Eni, InterfaceState
 
 DIRECTORY = "/etc/network/interfaces.d"
+# A part of ifupdown that is younger than interface patterns (0.8.20).
+_SINCE_PATTERNS = "/lib/ifupdown/wait-online.sh"
+# Where cloud-ifupdown-helper, of Debian's cloud images, writes plain DHCP for each device that
+# ifupdown does not know; made anew at each boot and attachment, it is nobody's own.
+_HELPER_DIRECTORY = "/run/network/interfaces.d"
 
 
 class Ifupdown(object):
@@ -55,7 +60,8 @@ class Ifupdown(object):
         set_by_user = knobs.DEFAULTS
         own_paths = _own_paths(interface)
         for path, found in interfaces.sources(self._reader):
-            if path not in own_paths and interfaces.defines(found, interface):
+            is_ours = path in own_paths or path == _helper_path(interface)
+            if not is_ours and interfaces.defines(found, interface):
                 keep = "{0} configures it".format(path)
         for path in own_paths:
             found_here = self._reader.read(path)
@@ -110,7 +116,11 @@ class Ifupdown(object):
         path = self._path(state.name)
         # A generated file under the other name is what an earlier `interfaces` needed.
         files = dict.fromkeys(self._present(state.name), None)  # type: Dict[str, Optional[str]]
-        files[path] = render(state, eni, self.configuration(state.name).knobs)
+        patterns = self._reader.exists(_SINCE_PATTERNS)
+        files[path] = render(state, eni, self.configuration(state.name).knobs, patterns)
+        if self._reader.read(_helper_path(state.name)) is not None:
+            # ifupdown would take both stanzas for one, and start a dhclient for each.
+            files[_helper_path(state.name)] = None
         files.update(
             self._dhclient(
                 lambda text: dhclient.with_broadcast_renewal(text, state.name, eni.mac)
@@ -146,6 +156,12 @@ class Ifupdown(object):
         """Return the files beside which a run that died may have left something."""
         return list(_own_paths(interface)) + [dhclient.PATH]
 
+    def dhclient_files(self, interface):
+        # type: (str) -> List[str]
+        """Return the files of the dhclient of `interface`: its leases, its number."""
+        patterns = ("/var/lib/dhcp/dhclient{0}.{1}.leases", "/run/dhclient{0}.{1}.pid")
+        return [one.format(version, interface) for one in patterns for version in ("", "6")]
+
     def _dhclient(self, change):
         # type: (Callable[[Optional[str]], Optional[str]]) -> Dict[str, Optional[str]]
         if not self._reader.exists(posixpath.dirname(dhclient.PATH)):
@@ -164,6 +180,11 @@ class Ifupdown(object):
         if interfaces.reads(self._reader, dotless) and not interfaces.reads(self._reader, with_dot):
             return dotless
         return with_dot
+
+
+def _helper_path(interface):
+    # type: (str) -> str
+    return posixpath.join(_HELPER_DIRECTORY, interface)
 
 
 def _own_paths(interface):

@@ -47,6 +47,9 @@ _COPY_ROUTER = (
     'ip -6 route replace default via "$gw" dev {name} table {table}',
 )
 _IGNORED = "2>/dev/null || :"
+# Without the slash a boot would wait for an ENI that is gone, or call it a failure.
+_IF_THERE = "# The slash: only if it is there.\nauto /{0}"
+_IS_THE_DEVICE = "grep -qix {mac} /sys/class/net/{name}/address"
 # Not holding what ifup's caller reads.
 _IN_BACKGROUND = ") </dev/null >/dev/null 2>&1 &"
 # MAINROUTETABLE=no: dhclient-script adds this route with every new lease and cannot be told not to.
@@ -60,15 +63,19 @@ def read_knobs(text):
     return knobs.read((name.upper(), value) for name, value in _KNOB.findall(text))
 
 
-def render(state, eni, set_by_user=knobs.DEFAULTS):
-    # type: (InterfaceState, Eni, knobs.Knobs) -> str
-    """Return the text of the generated file."""
-    lines = ["# " + line for line in knobs.lines(set_by_user)] + ["auto " + state.name]
+def render(state, eni, set_by_user=knobs.DEFAULTS, patterns=False):
+    # type: (InterfaceState, Eni, knobs.Knobs, bool) -> str
+    """Return the text of the generated file; `patterns`: whether this ifupdown knows them."""
+    lines = ["# " + line for line in knobs.lines(set_by_user)]
+    lines += [_IF_THERE.format(state.name)] if patterns else []
+    lines += ["allow-hotplug " + state.name]
     if eni.ipv6_only:
         lines += ["iface {0} inet6 dhcp".format(state.name), "    accept_ra 2"]
+        lines += _only_for(state.name, eni.mac)
         lines += _adding(state, _COPY_ROUTER, "")
     else:
         lines += ["iface {0} inet dhcp".format(state.name), "    metric {0}".format(state.table)]
+        lines += _only_for(state.name, eni.mac)
         lines += _adding(state.of_family(4), (), "")
         if not set_by_user.main_route:
             no_main_route = _NO_MAIN_ROUTE.format(name=state.name, table=state.table)
@@ -83,6 +90,16 @@ def render(state, eni, set_by_user=knobs.DEFAULTS):
         lines += _options("pre-down", _deleting(state.of_family(family)))
     header = _HEADER.format(interface_id=eni.interface_id, mac=eni.mac, table=state.table)
     return header + "\n".join(lines) + "\n"
+
+
+def _only_for(name, mac):
+    # type: (str, str) -> List[str]
+    """Return the lines that make `ifup` fail for another device that has the name by now."""
+    check = _IS_THE_DEVICE.format(name=name, mac=mac)
+    otherwise = '|| {{ echo "{0} is not {1}" >&2; exit 1; }}'.format(name, mac)
+    return ["    # Not for another ENI at this name."] + list(
+        _options("pre-up", [[check, otherwise]])
+    )
 
 
 def _adding(state, copy_router, or_else):

@@ -90,6 +90,19 @@ class RunDirectory(object):
         path = os.path.join(self._path, _lock_note(name) if name else "lock")
         return Lock(path, wait, self._clock, self._sleep)
 
+    def is_locked(self, name):
+        # type: (str) -> bool
+        """Return whether another process holds the lock `name` at this moment."""
+        path = os.path.join(self._path, _lock_note(name))
+        try:
+            handle = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
+        except OSError:
+            return False
+        try:
+            return not _lock(handle, path)
+        finally:
+            os.close(handle)
+
     def forget_lock(self, name):
         # type: (str) -> None
         """Drop the lock of an interface that is gone; who holds it keeps it."""
@@ -131,7 +144,7 @@ class Lock(object):
         while not self._taken():
             if self._clock() >= end:
                 raise LockHeld(
-                    "another ec2net holds {0} for {1:.0f} s".format(self._path, self._wait)
+                    "another ec2net holds {0} after {1:.1f} s".format(self._path, self._wait)
                 )
             self._sleep(_LOCK_POLL)
         return self

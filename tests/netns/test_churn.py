@@ -116,6 +116,8 @@ def boot(lab):
     lab.host(["rm", "-r", "/run/ec2net"])
     if lab.distribution == "debian":
         lab.host(["ifup", "-a"])
+        # In udev's place, which sees no device of a namespace.
+        lab.host(["ifup", "-a", "--allow=hotplug"])
     else:
         for name in ("eth0", "eth1", "eth2"):
             lab.host(["ifup", name, "boot"])

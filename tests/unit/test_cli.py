@@ -39,6 +39,8 @@ class Commands(object):
         self.answers = metadata_tree({PRIMARY: eni_texts(0), SECOND: eni_texts(1)})
         self.devices = FakeDevices(nic("eth0", PRIMARY, True), nic("eth1", SECOND))
         self.shown = []
+        self.handed_over = []
+        self.host = None
         self.statuses = {}
         monkeypatch.setattr(settings, "load", lambda: settings.DEFAULTS)
         monkeypatch.setattr(plan, "Host", self._host)
@@ -52,6 +54,10 @@ class Commands(object):
         host = make_host(self.root, self.answers, self.devices)
         host.runner.statuses = self.statuses
         host.runner.shown = self.shown
+        host.hand_over = lambda _, names, __: [
+            name for name in names if name not in self.handed_over
+        ]
+        self.host = host
         return host
 
     def run(self, command, *arguments, **environ):
@@ -226,6 +232,36 @@ def test_scan_is_as_bad_as_its_worst_interface(commands):
     assert "eth2" in err
 
 
+def test_scan_says_in_the_log_whom_it_handed_over(commands):
+    commands.handed_over = ["eth1"]
+    assert commands.run(cli.ifscan) == (0, "", "")
+    assert commands.shown == []
+    (record,) = commands.syslog
+    assert record[1].startswith("eth1: handed to the init system")
+
+
+@pytest.mark.parametrize("command", [(cli.ifscan,), (cli.ec2net, "refresh")], ids=["scan", "tick"])
+def test_what_is_cleaned_up_after_a_device_is_told_as_removed(commands, command):
+    commands.run(cli.ifup, "eth1")
+    commands.devices = FakeDevices(nic("eth0", PRIMARY, True))
+    commands.answers[MACS] = PRIMARY + "/"
+    del commands.syslog[:]
+    assert commands.run(*command) == (0, "", "")
+    assert commands.configured == []
+    (record,) = commands.syslog
+    assert record[1] == "eth1: removed /etc/network/interfaces.d/eth1.cfg"
+
+
+@pytest.mark.parametrize("there, ran", [(False, [["ifdown", "--force", "eth1"]]), (True, [])])
+def test_the_event_of_a_detachment_takes_down_what_is_gone(commands, there, ran):
+    commands.run(cli.hotplug, "add", INTERFACE="eth1")
+    if not there:
+        commands.devices = FakeDevices(nic("eth0", PRIMARY, True))
+    assert commands.run(cli.hotplug, ACTION="remove", INTERFACE="eth1") == (0, "", "")
+    assert commands.shown == ran
+    assert commands.configured == []
+
+
 def test_scan_without_metadata_is_75(commands):
     without_metadata(commands)
     code, _, err = commands.run(cli.ifscan)
@@ -375,6 +411,47 @@ def test_a_refresh_that_changes_nothing_says_nothing(commands):
     assert commands.run(cli.ec2net, "refresh") == (0, "", "")
     assert commands.run(cli.ec2net, "refresh", "eth1") == (0, "", "")
     assert commands.syslog == []
+
+
+def requested(commands):
+    return [one.path for one in commands.host.session.requests if one.method == "GET"]
+
+
+def test_a_refresh_of_an_idle_host_asks_who_is_there_once(commands):
+    commands.run(cli.ifup, "eth1")
+    assert commands.run(cli.ec2net, "refresh", "eth1")[0] == 0
+    just_eth1 = requested(commands)
+    assert commands.run(cli.ec2net, "refresh")[0] == 0
+    # The primary's listing and four keys; for the scan at the end nothing more.
+    assert len(requested(commands)) == len(just_eth1) + 5
+    assert requested(commands).count("meta-data/mac") == 1
+    assert MACS not in requested(commands)
+
+
+def test_a_refresh_brings_up_what_waits_and_one_of_an_interface_does_not(commands):
+    assert commands.run(cli.ec2net, "refresh", "eth1") == (0, "", "")
+    assert (commands.shown, commands.configured) == ([], [])
+    assert commands.run(cli.ec2net, "refresh") == (0, "", "")
+    assert (commands.shown, commands.configured) == ([["ifup", "eth1"]], ["eth1.cfg"])
+    assert requested(commands).count(MACS) == 1
+
+
+def test_a_refresh_leaves_down_what_was_taken_down_and_a_scan_does_not(commands):
+    commands.run(cli.ifup, "eth1")
+    commands.run(cli.ifdown, "eth1")
+    del commands.shown[:]
+    assert commands.run(cli.ec2net, "refresh") == (0, "", "")
+    assert (commands.shown, commands.configured) == ([], [])
+    assert commands.run(cli.ifscan) == (0, "", "")
+    assert (commands.shown, commands.configured) == ([["ifup", "eth1"]], ["eth1.cfg"])
+
+
+def test_a_refresh_tells_what_did_not_come_up(commands):
+    impossible_metadata(commands)
+    code, _, err = commands.run(cli.ec2net, "refresh")
+    assert code == 1
+    assert len(err.splitlines()) == 1
+    assert "eth1" in err and "local-ipv4s" in err
 
 
 def test_a_refresh_without_metadata_is_75_and_one_line(commands):

@@ -220,6 +220,26 @@ def test_the_device_is_tied_to_its_address_and_main_stays_as_it_is():
 
 
 @pytest.mark.parametrize("case", sorted(ENIS))
+@pytest.mark.parametrize("before", [{}, {IFCFG: "DEVICE=eth1\nEC2SYNC=yes\nHOTPLUG=yes\n"}])
+def test_no_udev_rule_of_the_distributions_brings_it_up(case, before):
+    text = files_of(ENIS[case], present=before)[IFCFG]
+    assert text.count("HOTPLUG=") == 1
+    assert dict(shell.assignments(text, IFCFG))["HOTPLUG"] == "no"
+
+
+def test_the_dhclient_files_of_an_interface_are_those_of_no_other():
+    directory = "/var/lib/dhclient/dhclient"
+    assert backend_of({}).dhclient_files("eth1") == [
+        directory + "-eth1.leases",
+        directory + "6-eth1.leases",
+        directory + "--eth1.lease",
+        directory + "6--eth1.lease",
+        "/var/run/dhclient-eth1.pid",
+        "/var/run/dhclient6-eth1.pid",
+    ]
+
+
+@pytest.mark.parametrize("case", sorted(ENIS))
 @pytest.mark.parametrize("local_prefixes", [False, True], ids=["", "local prefixes"])
 def test_each_line_is_one_list_of_arguments_and_nothing_a_shell_expands(case, local_prefixes):
     state = state_of(ENIS[case], main_metric=10001, local_prefixes=local_prefixes)
@@ -626,7 +646,9 @@ def test_the_numbers_of_all_generated_files_are_known():
         IFCFG: one,
         IFCFG + ".bak": one,
         IFCFG + "~": one,
-        DIRECTORY + "ifcfg-eth2": one.replace("10001", "10002") + "EC2SYNC=no\n",
+        IFCFG + "-20260101": one,
+        DIRECTORY + "ifcfg-eth2": one.replace("10001", "10002").replace("=eth1", "=eth2")
+        + "EC2SYNC=no\n",
         DIRECTORY + "ifcfg-eth3": "DEVICE=eth3\n",
         DIRECTORY + "ifcfg-eth4": "\n" + one,
     }

@@ -195,10 +195,30 @@ def test_a_file_fits_a_terminal_and_has_plain_characters_only(case):
 @pytest.mark.parametrize("case", sorted(ENIS))
 def test_a_file_consists_of_a_stanza_and_its_options(case):
     first, second = options_of(text_of(ENIS[case]))[:2]
-    assert first == "auto eth1"
+    assert first == "allow-hotplug eth1"
     assert second in ("iface eth1 inet dhcp", "iface eth1 inet6 dhcp")
     for line in options_of(text_of(ENIS[case]))[2:]:
-        assert line.split()[0] in ("post-up", "pre-down", "metric", "accept_ra")
+        assert line.split()[0] in ("pre-up", "post-up", "pre-down", "metric", "accept_ra")
+
+
+@pytest.mark.parametrize("case", sorted(ENIS))
+def test_before_anything_else_ifup_looks_whether_it_is_this_eni(case):
+    commands = [line for line in options_of(text_of(ENIS[case])) if "-up " in line]
+    assert commands[0].startswith("pre-up grep -qix " + SECOND + " /sys/class/net/eth1/address ||")
+    assert "exit 1" in commands[0]
+    assert [line for line in commands[1:] if line.startswith("pre-up")] == []
+
+
+@pytest.mark.parametrize("case", sorted(ENIS))
+def test_a_boot_brings_it_up_if_it_is_there_where_ifupdown_can_say_so(case):
+    files = {INTERFACES: SOURCE_CFG, "/lib/ifupdown/wait-online.sh": ""}
+    new = generated_files(files, ENIS[case])[DOT]
+    assert options_of(new)[:2] == ["auto /eth1", "allow-hotplug eth1"]
+    old = generated_files({INTERFACES: SOURCE_CFG}, ENIS[case])[DOT]
+    assert [line for line in options_of(old) if line.startswith("auto")] == []
+    # It makes no other difference, also to what is read back.
+    assert new.replace("# The slash: only if it is there.\nauto /eth1\n", "") == old
+    assert ifupdown.recorded("eth1", new) == ifupdown.recorded("eth1", old)
 
 
 @pytest.mark.parametrize("case", sorted(ENIS))
@@ -356,6 +376,60 @@ def test_a_stanza_elsewhere_is_the_administrators_configuration(files, kept):
 )
 def test_what_ifupdown_does_not_read_as_this_interface_keeps_nothing(files):
     assert backend_of(files).configuration("eth1").keep == ""
+
+
+SOURCE_RUN = SOURCE_CFG + "source-directory /run/network/interfaces.d\n"
+HELPER = "/run/network/interfaces.d/eth1"
+PLAIN = "auto {0}\nallow-hotplug {0}\n\niface {0} inet dhcp\n"
+
+
+def cloud_image(more=None):
+    """Return the files of a Debian cloud image whose helper has seen eth1 and eth2."""
+    files = {
+        INTERFACES: SOURCE_RUN,
+        HELPER: PLAIN.format("eth1"),
+        HELPER[:-1] + "2": PLAIN.format("eth2"),
+    }
+    return dict(files, **(more or {}))
+
+
+def test_what_the_cloud_images_helper_writes_is_nobodys_configuration():
+    found = backend_of(cloud_image()).configuration("eth1")
+    assert (found.keep, found.exists, found.text, found.edited) == ("", False, "", False)
+    assert backend_of(cloud_image()).tables() == {}
+
+
+def test_generated_files_take_the_place_of_the_helpers_and_of_no_others():
+    reader = FakeReader(cloud_image())
+    new = backend_of(reader.files).files(state_of(eni_texts()), eni_of(eni_texts()))
+    assert sorted(new) == [DOT, HELPER]
+    assert new[HELPER] is None
+    reader.put(new)
+    assert HELPER[:-1] + "2" in reader.files
+    again = backend_of(reader.files).files(state_of(eni_texts()), eni_of(eni_texts()))
+    assert again == {DOT: new[DOT]}
+
+
+@pytest.mark.parametrize(
+    "path", ["/run/network/interfaces.d/mine", "/run/network/interfaces.d/eth11"]
+)
+def test_another_file_beside_the_helpers_is_the_administrators(path):
+    found = backend_of(cloud_image({path: PLAIN.format("eth1")})).configuration("eth1")
+    assert path in found.keep
+
+
+def test_the_helpers_file_goes_with_add_only():
+    files = cloud_image({DOT: text_of(eni_texts())})
+    assert backend_of(files).files_without("eth1") == {DOT: None}
+
+
+def test_the_dhclient_files_of_an_interface_are_those_of_no_other():
+    assert backend_of({INTERFACES: ""}).dhclient_files("eth1") == [
+        "/var/lib/dhcp/dhclient.eth1.leases",
+        "/var/lib/dhcp/dhclient6.eth1.leases",
+        "/run/dhclient.eth1.pid",
+        "/run/dhclient6.eth1.pid",
+    ]
 
 
 def test_a_file_moves_when_the_host_reads_another_name():

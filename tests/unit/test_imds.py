@@ -8,7 +8,7 @@ import pytest
 import requests
 
 from ec2net_legacy import imds, settings
-from ec2net_legacy.errors import MetadataInvalid, MetadataUnavailable
+from ec2net_legacy.errors import HostError, MetadataInvalid, MetadataUnavailable
 from ec2net_legacy.host.rundir import RunDirectory
 from tests.unit.fakes import (
     MACS,
@@ -249,9 +249,9 @@ def test_the_pauses_grow_and_end_with_the_deadline(service):
 def test_many_answers_in_good_time_need_no_more_than_the_deadline_each(service):
     one = service(one_eni())
     for _ in range(5):
-        one.imds.primary_mac()
+        one.imds.macs()
         one.clock.now += 6
-    assert one.session.count("GET", "meta-data/mac") == 5
+    assert one.session.count("GET", MACS) == 5
 
 
 @pytest.mark.parametrize("status", [301, 302, 307])
@@ -313,10 +313,10 @@ class Dripping(object):
 
 def test_a_server_that_drips_is_given_up(service, monkeypatch):
     one = service(one_eni())
-    one.imds.primary_mac()
+    one.imds.macs()
     monkeypatch.setattr(one.session, "request", lambda *_, **__: Dripping())
     with pytest.raises(MetadataUnavailable):
-        one.imds.primary_mac()
+        one.imds.macs()
 
 
 def test_a_run_leaves_no_alarm_behind(service):
@@ -459,6 +459,40 @@ def test_an_interface_that_never_is_complete_is_unavailable(service, deadline, m
     assert SECOND in "{0}".format(caught.value)
     assert deadline - 5 <= one.clock.passed <= most
     assert one.session.count("GET") < 40
+
+
+def test_an_interface_that_is_not_there_any_more_is_not_waited_for(service):
+    one = service(arriving(eni_texts(), "local-ipv4s"))
+    looks = []
+
+    def still_there():
+        looks.append(one.clock())
+        if len(looks) == 3:
+            raise HostError("gone")
+
+    with pytest.raises(HostError):
+        one.imds.wait_for_eni(SECOND, still_there)
+    assert len(one.clock.sleeps) == 2
+
+
+def test_what_is_complete_needs_no_second_look_at_the_device(service):
+    assert service(one_eni()).imds.wait_for_eni(SECOND, pytest.fail).mac == SECOND
+
+
+def test_the_primary_is_asked_for_once(service):
+    one = service(one_eni())
+    assert one.imds.primary_mac() == one.imds.primary_mac() == PRIMARY
+    assert one.session.count("GET") == 1
+
+
+@pytest.mark.parametrize("answer", [(503, ""), NOT_FOUND, "02:00:00"], ids=repr)
+def test_a_primary_that_was_not_told_is_asked_for_again(service, answer):
+    one = service(one_eni())
+    one.session.answers["meta-data/mac"] = answer
+    with pytest.raises((MetadataUnavailable, MetadataInvalid)):
+        one.imds.primary_mac()
+    one.session.answers["meta-data/mac"] = PRIMARY
+    assert one.imds.primary_mac() == PRIMARY
 
 
 def test_ipv6_keys_alone_are_a_subnet_of_their_own_only_after_a_while(service):

@@ -52,11 +52,12 @@ def test_metadata_of_another_eni_of_that_name_is_none(directory):
 
 @pytest.mark.parametrize("text", GARBAGE, ids=repr)
 def test_garbage_is_nothing(directory, text):
-    for name in ("metadata", "addresses", "lease"):
+    for name in ("metadata", "addresses", "lease", "wish"):
         directory.write(name + "-eth1", text)
     assert notes.metadata(directory, "eth1", SECOND) == (None, 0.0)
     assert notes.added_addresses(directory, "eth1") == ()
     assert notes.router(directory, "eth1", ENI) == ""
+    assert notes.wish(directory, "eth1", 7) == ""
 
 
 @pytest.mark.parametrize("asked", ['"x"', "null", "[]", "{}"])
@@ -119,6 +120,7 @@ def remember_everything(directory, name):
     notes.keep_addresses(directory, name, ADDRESSES)
     notes.keep_metadata(directory, name, ENI, 12.5)
     notes.keep_lease(directory, name, Lease("10.0.1.10", "10.0.1.2"))
+    notes.keep_wish(directory, name, notes.UP, 7)
     directory.write(notes.device(name), "7")
 
 
@@ -132,8 +134,25 @@ def test_what_is_gone_is_forgotten_but_for_the_device(directory, tmpdir):
     left = sorted(path.basename for path in tmpdir.join("run").listdir())
     assert left == [
         "added-eth10", "addresses-eth10", "device-eth1", "device-eth10", "lease-eth10",
-        "metadata-eth10",
+        "metadata-eth10", "wish-eth10",
     ]
+
+
+@pytest.mark.parametrize("kept", [notes.UP, notes.DOWN])
+def test_a_wish_is_for_the_device_that_it_was_made_for(directory, kept):
+    notes.keep_wish(directory, "eth1", kept, 7)
+    assert notes.wish(directory, "eth1", 7) == kept
+    assert notes.wish(directory, "eth1", 70) == notes.wish(directory, "eth1", 8) == ""
+    assert notes.wish(directory, "eth2", 7) == notes.wish(directory, "eth10", 7) == ""
+
+
+def test_the_last_wish_counts_until_it_is_forgotten(directory):
+    notes.keep_wish(directory, "eth1", notes.UP, 7)
+    notes.keep_wish(directory, "eth1", notes.DOWN, 7)
+    assert notes.wish(directory, "eth1", 7) == notes.DOWN
+    notes.forget_wish(directory, "eth1")
+    notes.forget_wish(directory, "eth1")
+    assert notes.wish(directory, "eth1", 7) == ""
 
 
 @pytest.mark.parametrize("spoil", ["mode", "link", "owner"])
@@ -141,7 +160,7 @@ def test_what_somebody_else_could_have_written_is_not_believed(
     directory, tmpdir, monkeypatch, spoil
 ):
     remember_everything(directory, "eth1")
-    for name in ("metadata-eth1", "addresses-eth1", "lease-eth1"):
+    for name in ("metadata-eth1", "addresses-eth1", "lease-eth1", "wish-eth1"):
         path = tmpdir.join("run", name)
         if spoil == "mode":
             path.chmod(0o666)
@@ -153,3 +172,4 @@ def test_what_somebody_else_could_have_written_is_not_believed(
     assert notes.metadata(directory, "eth1", SECOND) == (None, 0.0)
     assert notes.added_addresses(directory, "eth1") == ()
     assert notes.router(directory, "eth1", ENI) == ""
+    assert notes.wish(directory, "eth1", 7) == ""

@@ -685,7 +685,7 @@ def test_after_remove_nothing_of_ours_is_left(world, add_first):
         start.check_state([None] * len(world.cards))
         assert len(start.files()) == 1
         notes = os.listdir(os.path.join(start.root, "run"))
-        kept = ("device-", "lock", "token")
+        kept = ("device-", "lock", "token", "wish-")
         assert [name for name in notes if not name.startswith(kept)] == []
         for card in world.cards:
             assert start.run(workflow.remove, card.name) == []

@@ -97,7 +97,7 @@ def test_a_plan_shows_the_files_as_diffs_and_the_kernel_as_commands(survey):
     text = report.plans_text(plans_of(survey()))
     path = "/etc/network/interfaces.d/eth1.cfg"
     assert "--- /dev/null\n+++ {0}\n".format(path) in text
-    assert "+auto eth1\n" in text
+    assert "+allow-hotplug eth1\n" in text
     assert "+ ip rule add pref 10001 from 10.0.1.10 lookup 10001\n" in text
     assert "eth0: left alone: " in text
     # What will happen before how it is written down.
@@ -119,7 +119,7 @@ def test_a_change_of_a_file_shows_only_what_changes(survey):
     survey(add=["eth1"])
     text = report.plans_text([by_name(survey(texts), "eth1")])
     assert "--- /etc/network/interfaces.d/eth1.cfg\n" in text
-    assert "+auto eth1" not in text
+    assert "+allow-hotplug eth1" not in text
     assert "10.0.1.11" in text
 
 

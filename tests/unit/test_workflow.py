@@ -14,6 +14,7 @@ from ec2net_legacy.errors import (
     MetadataUnavailable,
 )
 from ec2net_legacy.host.command import Result
+from ec2net_legacy.scan import catch_up
 from tests.unit.fakes import (
     COMMON_RULES,
     MACS,
@@ -617,7 +618,7 @@ class TestScan(object):
             nic("usb0", "02:00:00:00:00:99"),
         ]
         one = host({SECOND: eni_texts(1), THIRD: eni_texts(2)}, cards)
-        plans, failures = workflow.scan(one)
+        plans, _, failures = catch_up(one)
         assert [plan.name for plan in plans] == ["eth1", "eth2"]
         assert failures == []
         assert one.runner.shown == [["ifup", "eth1"], ["ifup", "eth2"]]
@@ -625,16 +626,16 @@ class TestScan(object):
 
     def test_again_it_does_nothing_and_asks_nobody(self, host):
         cards = [nic("eth1", SECOND)]
-        workflow.scan(host(devices=cards))
+        catch_up(host(devices=cards))
         one = host(devices=cards)
-        assert workflow.scan(one) == ([], [])
+        assert catch_up(one) == ([], [], [])
         assert one.session.requests == []
         assert one.runner.shown == []
 
     def test_one_that_fails_does_not_keep_the_others_down(self, host):
         enis = {SECOND: eni_texts(1, {"local-ipv4s": "$(id)"}), THIRD: eni_texts(2)}
         one = host(enis, [nic("eth1", SECOND), nic("eth2", THIRD)])
-        plans, failures = workflow.scan(one)
+        plans, _, failures = catch_up(one)
         assert [plan.name for plan in plans] == ["eth2"]
         assert [(name, type(error)) for name, error in failures] == [("eth1", MetadataInvalid)]
 
@@ -643,21 +644,21 @@ class TestScan(object):
             {SECOND: eni_texts(1), THIRD: eni_texts(2)}, [nic("eth1", SECOND), nic("eth2", THIRD)]
         )
         one.devices.shown["eth1"] = [nic("eth1", SECOND), None]
-        plans, failures = workflow.scan(one)
+        plans, _, failures = catch_up(one)
         assert [plan.name for plan in plans] == ["eth2"]
         assert [(name, type(error)) for name, error in failures] == [("eth1", HostError)]
 
     def test_a_device_that_goes_between_two_looks_is_not_there(self, host):
         one = host()
         one.devices.shown["eth1"] = None
-        plans, failures = workflow.scan(one)
+        plans, _, failures = catch_up(one)
         assert (plans, failures) == ([], [])
 
     def test_without_metadata_nothing_comes_up(self, host, tmpdir):
         before = tree(tmpdir)
         one = host(answers={MACS: REFUSED})
         with pytest.raises(MetadataUnavailable):
-            workflow.scan(one)
+            catch_up(one)
         assert one.runner.shown == []
         assert tree(tmpdir) == before
 

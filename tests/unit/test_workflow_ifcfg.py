@@ -9,6 +9,7 @@ from ec2net_legacy.event import LeaseEvent
 from ec2net_legacy.host.command import Result
 from ec2net_legacy.host.rundir import RunDirectory
 from ec2net_legacy.model import Lease
+from ec2net_legacy.scan import catch_up
 from tests.unit.fakes import (
     COMMON_RULES,
     PRIMARY,
@@ -617,7 +618,7 @@ class TestScan(object):
         inherit(tmpdir)
         dhclient_runs(tmpdir)
         one = host(self.TEXTS, up=True, kernel=kernel_of(self.KERNEL, 4))
-        plans, failures = workflow.scan(one)
+        plans, _, failures = catch_up(one)
         assert ([plan.name for plan in plans], failures) == (["eth1"], [])
         assert one.runner.shown == []
         assert one.runner.changes == [
@@ -629,22 +630,22 @@ class TestScan(object):
 
     def test_again_it_does_nothing_and_asks_nobody(self, host, tmpdir):
         inherit(tmpdir)
-        workflow.scan(host(self.TEXTS))
+        catch_up(host(self.TEXTS))
         one = host(self.TEXTS)
-        assert workflow.scan(one) == ([], [])
+        assert catch_up(one) == ([], [], [])
         assert one.session.requests == one.runner.shown == []
 
     def test_one_that_is_down_comes_up(self, host, tmpdir):
         inherit(tmpdir)
         one = host(self.TEXTS)
-        workflow.scan(one)
+        catch_up(one)
         assert one.runner.shown == [["ifup", "eth1"]]
 
     def test_the_users_wish_is_kept_and_carried_out_at_once(self, host, tmpdir):
         inherit(tmpdir, "MAINROUTETABLE=no\n")
         dhclient_runs(tmpdir)
         one = host(self.TEXTS, up=True, kernel=kernel_of(self.KERNEL, 4))
-        workflow.scan(one)
+        catch_up(one)
         assert "route del default via 10.0.1.1 dev eth1 metric 10001" in one.runner.changes
         assert "MAINROUTETABLE=no\n" in file_of(tmpdir, IFCFG).read()
 
@@ -657,7 +658,7 @@ class TestScan(object):
         inherit(tmpdir)
         file_of(tmpdir, SCRIPTS + name).write(text)
         one = host(self.TEXTS)
-        assert workflow.scan(one) == ([], [])
+        assert catch_up(one) == ([], [], [])
         assert one.session.requests == one.runner.shown == []
 
     def test_removing_what_was_inherited_takes_its_rules_along(self, host, tmpdir):

@@ -1,0 +1,94 @@
+"""A host that goes from one run to the next: its files and notes stay, its devices come and go."""
+from __future__ import absolute_import, print_function, unicode_literals
+
+import requests
+
+from tests.unit.fakes import (
+    COMMON_RULES,
+    PRIMARY,
+    SECOND,
+    THIRD,
+    FakeDevices,
+    eni_texts,
+    make_host,
+    metadata_tree,
+    nic,
+)
+
+SCRIPTS = "etc/sysconfig/network-scripts/"
+INTERFACES = "etc/network/interfaces"
+ETH1 = "etc/network/interfaces.d/eth1.cfg"
+ETH2 = "etc/network/interfaces.d/eth2.cfg"
+REFUSED = requests.exceptions.ConnectionError("Connection refused")
+
+ETH0 = nic("eth0", PRIMARY, up=True)
+RULE = "10001:\tfrom 10.0.1.10 lookup 10001 "
+
+
+def card(name="eth1", mac=SECOND, up=False, index=3):
+    """Return an ENI's device."""
+    return nic(name, mac, up=up, index=index)
+
+
+def inet(address, device="eth1"):
+    """Return the line in which `ip -o` shows an address."""
+    return "3: {1}    inet {0} scope global {1}\\       valid_lft forever".format(address, device)
+
+
+def kernel_with(*lines):
+    """Return what a kernel has beside the rules that are always there."""
+    return {4: COMMON_RULES + "".join(line + "\n" for line in lines)}
+
+
+class Hosts(object):
+    """Makes the host as a run finds it: `hosts(device, ...)` beside the primary eth0.
+
+    Metadata lists the primary, SECOND and THIRD, or what `enis` says; it is `down`, or answers.
+    """
+
+    def __init__(self, tmpdir, distribution="debian"):
+        self.directory = tmpdir
+        if distribution == "debian":
+            text = "iface eth0 inet dhcp\nsource /etc/network/interfaces.d/*.cfg\n"
+            self.file(INTERFACES).write(text, ensure=True)
+        else:
+            self.file(SCRIPTS + "ifup-eth").write("", ensure=True)
+            self.file(SCRIPTS + "ifcfg-eth0").write("DEVICE=eth0\nBOOTPROTO=dhcp\n")
+
+    def __call__(self, *devices, **others):
+        enis = others.pop("enis", {SECOND: eni_texts(1), THIRD: eni_texts(2)})
+        answers = metadata_tree(dict({PRIMARY: eni_texts(0)}, **enis))
+        answers.update(others.pop("answers", {}))
+        if others.pop("down", False):
+            answers = dict.fromkeys(answers, REFUSED)
+        primary = others.pop("primary", ETH0)
+        return make_host(self.directory, answers, FakeDevices(primary, *devices), **others)
+
+    def file(self, path):
+        """Return a file of the host."""
+        return self.directory.join("root", path)
+
+    def boot(self):
+        """Let the host forget what is in /run."""
+        self.directory.join("run").remove()
+
+    @property
+    def files(self):
+        """The files there are."""
+        root = self.directory.join("root")
+        return sorted(path.relto(root) for path in root.visit(fil=lambda one: one.isfile()))
+
+    @property
+    def notes(self):
+        """What is in the run directory."""
+        return sorted(path.basename for path in self.directory.join("run").listdir())
+
+
+def asked(host):
+    """Return the keys that metadata was asked for."""
+    return [one.path for one in host.session.requests if one.method == "GET"]
+
+
+def brought_up(host):
+    """Return which interfaces the distribution brought up."""
+    return [argv[-1] for argv in host.runner.shown if argv[0] == "ifup"]
