@@ -68,7 +68,7 @@ def static(session):
 
 def shell_scripts():
     """Return the files that a shell runs, by their first line."""
-    for directory in ("hooks", ".ci", "tests"):
+    for directory in ("hooks", "packaging", "udev", ".ci", "tests"):
         for path in sorted(Path(directory).rglob("*")):
             if path.is_file():
                 with path.open("rb") as script:
@@ -107,6 +107,18 @@ def lab(session):
     directories = [d for d in ("tests/netns", "tests/packaging") if Path(d).is_dir()]
     if not directories:
         session.error("there are no lab tests")
-    session.install("-q", "-c", PINS + "unit-py3.txt", "pytest")
+    session.install("-q", "-c", PINS + "unit-py3.txt", "-c", PINS + "tools.txt",
+                    "pytest", "pytest-xdist")
     session.run("python", "-c", "import sys; assert sys.version_info >= (3, 9), sys.version")
-    session.run("python", "-m", "pytest", *(session.posargs or directories))
+    # Labs are namespaces of their own and wait more than they work.
+    session.run("python", "-m", "pytest", "-n", "2", "--dist", "loadfile",
+                *(session.posargs or directories))
+
+
+@nox.session(python=SYSTEM_PYTHON)
+def vm(session):
+    """Run the tests on machines in QEMU, several at a time; needs root and Python 3.9 or later."""
+    session.install("-q", "-c", PINS + "unit-py3.txt", "-c", PINS + "tools.txt",
+                    "pytest", "pytest-xdist")
+    session.run("python", "-m", "pytest", "-q", "-n", "4", "--dist", "loadgroup",
+                *(session.posargs or ["tests/vm"]))

@@ -15,13 +15,16 @@ class DhcpServer:
 
     It hands out the ENI's first address and the subnet's router.  For IPv6 it also announces the
     router, with the "managed" flag and a prefix that must not be used for autoconfiguration.
-    dnsmasq raises lease times below 120 s to that.
+    dnsmasq raises lease times below 120 s to that.  ``offer_after`` is how many seconds an offer
+    takes.
     """
 
-    def __init__(self, namespace: Namespace, directory: Path, eni: Eni, dns: str):
+    def __init__(self, namespace: Namespace, directory: Path, eni: Eni, dns: str,
+                 offer_after: int = 0):
         self._namespace = namespace
         self._eni = eni
         self._dns = dns
+        self._offer_after = offer_after
         base = directory / f"dhcp-{eni.port}"
         self._log = base.with_suffix(".log")
         self._errors = base.with_suffix(".err")
@@ -58,6 +61,8 @@ class DhcpServer:
             f"--dhcp-option=option:dns-server,{self._dns}",
             "--dhcp-option=option:domain-name,ec2.internal",
         ]
+        if self._offer_after:
+            options.append(f"--dhcp-reply-delay={self._offer_after}")
         if eni.renew_after is not None:
             rebind = max(eni.renew_after + 1, min(eni.renew_after * 7 // 4, eni.lease_time - 1))
             options += [

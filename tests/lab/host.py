@@ -2,8 +2,9 @@
 
 import os
 import re
+import subprocess
 from pathlib import Path
-from typing import Any, Dict, Iterable, Tuple
+from typing import Any, Dict, Iterable, List, Protocol, Sequence, Tuple
 
 from .namespaces import Namespace
 from .vpc import Eni
@@ -125,8 +126,15 @@ def _tree(root: Path, tops: Iterable[str]) -> Iterable[Tuple[str, str]]:
                     yield shown, path.read_text(encoding="utf-8", errors="replace")
 
 
-def snapshot(host: Namespace, root: Path, tops: Iterable[str]) -> Dict[str, Any]:
-    """The network configuration and its files, without what changes by itself."""
+class Commands(Protocol):
+    """Where a command can be run: a namespace, or a machine."""
+
+    def run(self, argv: Sequence[str]) -> "subprocess.CompletedProcess[str]":
+        """Run it to its end; an exception tells of its failure."""
+
+
+def configuration(host: Commands) -> Dict[str, List[str]]:
+    """The kernel's network configuration, without what changes by itself."""
     listings = {
         "addresses": ["ip", "-o", "address"],
         "rules": ["ip", "-4", "rule"],
@@ -134,7 +142,7 @@ def snapshot(host: Namespace, root: Path, tops: Iterable[str]) -> Dict[str, Any]
         "routes": ["ip", "-4", "route", "show", "table", "all"],
         "routes6": ["ip", "-6", "route", "show", "table", "all"],
     }
-    taken: Dict[str, Any] = {
+    return {
         name: [
             _PASSING.sub("", line).replace("\\", "").strip()
             for line in host.run(command).stdout.splitlines()
@@ -142,5 +150,8 @@ def snapshot(host: Namespace, root: Path, tops: Iterable[str]) -> Dict[str, Any]
         ]
         for name, command in listings.items()
     }
-    taken["files"] = dict(_tree(root, tops))
-    return taken
+
+
+def snapshot(host: Namespace, root: Path, tops: Iterable[str]) -> Dict[str, Any]:
+    """The network configuration and its files, without what changes by itself."""
+    return {**configuration(host), "files": dict(_tree(root, tops))}

@@ -29,7 +29,8 @@ class Lab:
     /etc/network/interfaces, ``imds_tokens`` is ``required`` or ``optional``, ``rp_filter`` the
     host's setting (the kernel's default is 0, systemd's is 2), ``primary`` the name of the primary
     interface and ``primary_addresses`` its addresses.  ``boot=False`` leaves the host without
-    ``ifup``.
+    ``ifup``.  With ``machine=True`` the VPC waits for a machine in QEMU instead (tests/vm): every
+    port is a tap device, and the host has none.
 
     ``directory`` is for state and logs.  One that the lab makes is removed with it; one that was
     there is kept.  The host sees the machine's files, except that what it writes to /etc, /usr,
@@ -41,7 +42,7 @@ class Lab:
                  interfaces_line: str = "source /etc/network/interfaces.d/*",
                  imds_tokens: str = "required", directory: Union[str, Path, None] = None, *,
                  rp_filter: int = 0, primary: str = "eth0", primary_addresses: Wanted = 1,
-                 boot: bool = True, distribution: str = "debian"):
+                 boot: bool = True, distribution: str = "debian", machine: bool = False):
         if distribution not in host.WATCHED:
             raise ValueError(f"{distribution} is none of {', '.join(host.WATCHED)}")
         self.distribution = distribution
@@ -67,13 +68,14 @@ class Lab:
         try:
             settings = host.settings(first, distribution, interfaces_line)
             self._namespaces = Namespaces(self.directory, {**settings, "remove": made})
-            self._router = Router(self._namespaces, self.directory, str(self.vpc.cidr[2]))
+            self._router = Router(self._namespaces, self.directory, str(self.vpc.cidr[2]),
+                                  taps=machine)
             self.enis[primary] = first
             self._publish()
             service = self._start_imds()
             self._router.attach(first)
             service.ready()
-            if boot:
+            if boot and not machine:
                 host.boot(self._namespaces.host, first, rp_filter)
         except BaseException:
             self.close()

@@ -59,8 +59,9 @@ _SETS = ("assigned4", "assigned6", "sent4", "sent6", "dropped4", "dropped6")
 class Router:
     """The router namespace with everything that runs in it but the metadata service."""
 
-    def __init__(self, namespaces: Namespaces, directory: Path, dns: str):
+    def __init__(self, namespaces: Namespaces, directory: Path, dns: str, *, taps: bool = False):
         self.namespace = namespaces.router
+        self._taps = taps
         self._namespaces = namespaces
         self._directory = directory
         self._dns = dns
@@ -110,8 +111,7 @@ class Router:
         """Plug an ENI into the host: the device, its port, and all that belongs to the port."""
         host = self._namespaces.net("host")
         lines = [
-            f"link add {eni.port} type veth"
-            f" peer name {eni.name} address {eni.mac} netns /proc/self/fd/{host}",
+            self._cable(eni, host),
             f"link set {eni.port} up addrgenmode none",
             f"address add {eni.gateway}/{eni.link.network.prefixlen} dev {eni.port} noprefixroute",
             # On every port, or ARP for it would not be answered there.
@@ -141,8 +141,17 @@ class Router:
             f"net/ipv6/neigh/{eni.port}/proxy_delay": 0,
         })
         self._nft(_PORT.format(port=eni.port) + self._elements("add", eni, sources))
-        self._dhcp[eni.name] = DhcpServer(self.namespace, self._directory, eni, self._dns)
+        # In a machine Debian 11's dhclient (4.4.1) overlooks an offer within milliseconds.
+        self._dhcp[eni.name] = DhcpServer(self.namespace, self._directory, eni, self._dns,
+                                          offer_after=1 if self._taps else 0)
         self._dhcp[eni.name].start()
+
+    def _cable(self, eni: Eni, host: int) -> str:
+        """Make the port: one end of a cable to the host, or what QEMU makes a machine's card of."""
+        if self._taps:
+            return f"tuntap add {eni.port} mode tap"
+        return (f"link add {eni.port} type veth"
+                f" peer name {eni.name} address {eni.mac} netns /proc/self/fd/{host}")
 
     def detach(self, eni: Eni) -> None:
         """Take an ENI away; the device vanishes from the host with its port."""

@@ -1,0 +1,94 @@
+"""Machines for the tests; where they cannot be made the tests are skipped, in CI failed."""
+
+import os
+from typing import Any, Callable, Iterator
+
+import pytest
+
+from tests.lab import Lab
+from tests.vm import Machine, available
+from tests.vm.image import RELEASES
+from tests.vm.watch import evidence, refresh
+
+
+def on_releases(group: str) -> pytest.MarkDecorator:
+    """Each test of a module on one machine of each release; the machines may run in parallel."""
+    return pytest.mark.parametrize(
+        "machine",
+        [pytest.param(release, marks=pytest.mark.xdist_group(f"{release}-{group}"))
+         for release in RELEASES],
+        indirect=True, scope="module",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The mark is pytest-xdist's, without which the tests run one after the other."""
+    config.addinivalue_line("markers", "xdist_group(name): the tests of a group share a process")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def machines_are_available() -> None:
+    """Say why there can be no machine; in CI that is a failure."""
+    reason = available()
+    if reason:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("no machine: " + reason)
+
+
+@pytest.fixture(scope="module")
+def options() -> "dict[str, Any]":
+    """How the module's machines differ from the usual; for modules to override."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def machine(request: pytest.FixtureRequest, options: "dict[str, Any]") -> Iterator[Machine]:
+    """A machine that has booted and has the product installed, with the primary ENI alone."""
+    with Lab(machine=True) as lab:
+        made = Machine(lab, request.param, **options)
+        try:
+            made.start()
+            failed = made.wait_booted()
+            assert not failed, failed
+            made.install()
+            # What the first one leaves in /run is not of any ENI that comes later.
+            refresh(made)
+            yield made
+        finally:
+            made.close()
+
+
+@pytest.fixture
+def report(request: pytest.FixtureRequest, machine: Machine) -> Callable[[str], None]:
+    """A function that puts a line into the summary at the end."""
+    def add(text: str) -> None:
+        line = f"{machine.release}, {request.node.originalname}: {text}"
+        print(line)
+        request.node.user_properties.append(("vm", line))
+
+    return add
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: "pytest.CallInfo[None]"
+                              ) -> "Iterator[None]":
+    """Show what a failure is to be understood by."""
+    result = yield
+    machine = getattr(item, "funcargs", {}).get("machine")
+    if result.failed and machine is not None and machine.running:
+        result.sections += evidence(machine).items()
+    return result
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Print what the tests have measured."""
+    lines = [
+        text
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        for key, text in getattr(report, "user_properties", ())
+        if key == "vm" and report.when == "call"
+    ]
+    if lines:
+        terminalreporter.section("measured on the machines")
+        for line in sorted(lines):
+            terminalreporter.line(line)

@@ -1,0 +1,100 @@
+"""The disks that machines start from: made by image.sh once, kept below .build/vm."""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Iterator, Optional
+
+from tests import lab
+from tests.lab.namespaces import PATH
+
+REPOSITORY = Path(__file__).resolve().parent.parent.parent
+CACHE = REPOSITORY / ".build" / "vm"
+RELEASES = ("bookworm", "bullseye")
+COMMANDS = ("qemu-system-x86_64", "qemu-img", "debootstrap", "mke2fs", "git", "unshare")
+
+_RECIPE = Path(__file__).with_name("image.sh")
+# The tree is mounted and the packages' scripts run where they see and leave nothing of this system.
+_ISOLATE = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
+
+
+@dataclass(frozen=True)
+class Image:
+    """What QEMU needs to start a machine; nothing writes to it."""
+
+    disk: Path
+    kernel: Path
+    initrd: Path
+
+
+def available() -> Optional[str]:
+    """None when machines can be made here, otherwise the reason why not."""
+    missing = [name for name in COMMANDS if not shutil.which(name, path=PATH)]
+    if missing:
+        return "commands not installed: " + ", ".join(missing)
+    if os.geteuid():
+        return "not root"
+    if not os.path.exists("/dev/net/tun"):
+        return "no /dev/net/tun"
+    return lab.available()
+
+
+def image(release: str) -> Image:
+    """The image of a Debian release; made now if there is none of the present recipe."""
+    recipe = hashlib.sha256(_RECIPE.read_bytes()).hexdigest()[:12]
+    directory = CACHE / f"{release}-{recipe}"
+    with _locked(release):
+        if not directory.exists():
+            for old in CACHE.glob(f"{release}-*"):
+                shutil.rmtree(old)
+            _make(release, directory)
+    return Image(directory / "disk.img", directory / "vmlinuz", directory / "initrd.img")
+
+
+@contextlib.contextmanager
+def _locked(release: str) -> Iterator[None]:
+    """One at a time; the others wait and find the image made."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / f"{release}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _make(release: str, directory: Path) -> None:
+    """Run the recipe; the directory appears when it is complete."""
+    fresh = CACHE / f"{release}-new"
+    fresh.mkdir()
+    log = CACHE / f"{release}.log"
+    with log.open("wb") as output:
+        status = subprocess.call(
+            [*_ISOLATE, "sh", str(_RECIPE), release, str(fresh)],
+            env={**os.environ, "PATH": PATH},  # proxies, too
+            stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+        )
+    if status:
+        tail = "\n".join(log.read_text(errors="replace").splitlines()[-20:])
+        raise RuntimeError(f"no image of {release}, {_RECIPE.name} ended with {status}:\n{tail}")
+    fresh.rename(directory)
+
+
+def sources(disk: Path) -> None:
+    """Make a disk with this repository's files as they are now, committed or not."""
+    listed = subprocess.run(
+        # The tree may be another user's than the root who runs this.
+        ["git", "-c", "safe.directory=*", "-C", str(REPOSITORY), "ls-files", "-z", "--cached",
+         "--others", "--exclude-standard"],
+        check=True, stdout=subprocess.PIPE,
+    ).stdout.decode()
+    tree = disk.with_suffix(".tree")
+    for name in listed.rstrip("\0").split("\0"):
+        if (REPOSITORY / name).is_file():
+            (tree / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(REPOSITORY / name, tree / name)
+    subprocess.run(["mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-d", tree, disk, "16M"],
+                   check=True, stdout=subprocess.DEVNULL)
+    shutil.rmtree(tree)

@@ -1,0 +1,254 @@
+"""A machine in QEMU whose network cards are the ports of a lab's router."""
+
+import itertools
+import subprocess
+import time
+from dataclasses import dataclass
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Set
+
+from tests.lab import CommandFailed, Eni, Lab
+from tests.lab.namespaces import Daemon
+
+from .channel import Agent, Monitor
+from .image import image, sources
+
+# The cards' places on the PCI bus: a card keeps its own, so that the kernel finds them in the same
+# order at every boot.
+_FIRST_SLOT = 16
+
+
+@dataclass(frozen=True)
+class _Card:
+    eni: Eni
+    slot: int
+
+    @property
+    def backend(self) -> Dict[str, Any]:
+        """The end of the cable outside: the lab's port."""
+        return {"type": "tap", "id": f"net-{self.eni.port}", "ifname": self.eni.port,
+                "script": "no", "downscript": "no"}
+
+    @property
+    def device(self) -> Dict[str, Any]:
+        """The card itself, without a ROM to boot from."""
+        return {"driver": "virtio-net-pci", "id": self.eni.port, "netdev": f"net-{self.eni.port}",
+                "mac": self.eni.mac, "bus": "pci.0", "addr": f"{self.slot:#x}", "romfile": ""}
+
+
+class Machine:
+    """A Debian guest in the place of a lab's host.
+
+    The lab is one with ``machine=True``; its primary ENI is the machine's first card.  The disk
+    outlives the machine's power cycles and vanishes with the lab.  Without ``predictable``
+    interfaces are called eth0, eth1, ...
+
+    Nothing in the guest belongs to the tests but QEMU's agent, by which ``run`` looks into it.
+    """
+
+    def __init__(self, lab: Lab, release: str, *, predictable: bool = False):
+        self.lab = lab
+        self.release = release
+        self.directory = lab.directory
+        self.console = lab.directory / "console.log"
+        self._image = image(release)
+        self._options = "" if predictable else " net.ifnames=0"
+        self._cards: Dict[str, _Card] = {}
+        self._qemu: Optional[Daemon] = None
+        self._monitor: Optional[Monitor] = None
+        self._agent: Optional[Agent] = None
+        self._insert(lab.enis[lab.primary])
+        self._disk = self.directory / "disk.qcow2"
+        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw",
+                        "-b", str(self._image.disk), str(self._disk)], check=True)
+        self._sources = self.directory / "sources.img"
+        sources(self._sources)
+
+    # Power
+
+    @property
+    def running(self) -> bool:
+        """Whether the power is on."""
+        return self._qemu is not None
+
+    def start(self) -> None:
+        """Switch the power on."""
+        self._qemu = Daemon(self.lab.namespaces.router, self._command(),
+                            self.directory / "qemu.err")
+        try:
+            self._qemu.ready((self.directory / "monitor").exists)
+            self._monitor = Monitor(self.directory / "monitor")
+            self._agent = Agent(self.directory / "agent")
+        except BaseException:
+            self.stop()
+            raise
+
+    def _command(self) -> List[str]:
+        here = self.directory
+        command = [
+            "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-machine", "pc",
+            "-smp", "1", "-m", "512", "-nodefaults", "-no-user-config", "-display", "none",
+            "-kernel", str(self._image.kernel), "-initrd", str(self._image.initrd),
+            "-append", "root=/dev/vda rw console=ttyS0 mitigations=off" + self._options,
+            "-drive", f"file={self._disk},if=virtio,cache=unsafe",
+            "-drive", f"file={self._sources},format=raw,if=virtio,readonly=on",
+            "-device", "virtio-rng-pci",
+            "-chardev", f"file,id=console,path={self.console},append=on",
+            "-serial", "chardev:console",
+            "-device", "virtio-serial",
+            "-chardev", f"socket,id=agent,path={here / 'agent'},server=on,wait=off",
+            "-device", "virtserialport,chardev=agent,name=org.qemu.guest_agent.0",
+            "-qmp", f"unix:{here / 'monitor'},server=on,wait=off",
+        ]
+        for card in self._cards.values():
+            command += ["-netdev", _words(card.backend), "-device", _words(card.device)]
+        return command
+
+    def stop(self) -> None:
+        """Pull the plug out of the wall."""
+        for socket in (self._monitor, self._agent):
+            if socket is not None:
+                socket.close()
+        self._monitor = self._agent = None
+        if self._qemu is not None:
+            self._qemu.stop()
+            self._qemu = None
+        for name in ("monitor", "agent"):
+            (self.directory / name).unlink(missing_ok=True)
+
+    def power_off(self) -> None:
+        """Shut the guest down in order."""
+        self.agent.tell("guest-shutdown", mode="powerdown")
+        self.monitor.wait("SHUTDOWN", lambda _data: True, timeout=180)
+        self.stop()
+
+    def reboot(self) -> None:
+        """Let the guest reboot, and wait until it is up again."""
+        self.monitor.forget()
+        self.agent.tell("guest-shutdown", mode="reboot")
+        self.monitor.wait("RESET", lambda _data: True, timeout=180)
+        self.wait_booted()
+
+    def wait_booted(self, timeout: float = 300) -> List[str]:
+        """Wait until every job of the boot is done; return the units that failed."""
+        self.agent.sync(timeout)
+        deadline = time.monotonic() + timeout
+        state = ""
+        while state not in ("running", "degraded"):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"the machine is {state or 'silent'} after {timeout:g} s")
+            state = self.run(["systemctl", "is-system-running", "--wait"], check=False,
+                             timeout=timeout).stdout.strip()
+        return self.failed_units()
+
+    # The inside
+
+    @property
+    def monitor(self) -> Monitor:
+        """QEMU's monitor."""
+        if self._monitor is None:
+            raise RuntimeError("the machine is switched off")
+        return self._monitor
+
+    @property
+    def agent(self) -> Agent:
+        """QEMU's agent in the guest."""
+        if self._agent is None:
+            raise RuntimeError("the machine is switched off")
+        return self._agent
+
+    def run(self, argv: Sequence[str], env: Optional[Mapping[str, str]] = None,
+            check: bool = True, timeout: float = 120,
+            input: Optional[str] = None) -> "subprocess.CompletedProcess[str]":
+        """Run a command in the guest to its end, as root, and return its output and status.
+
+        That is also the end of its output: what leaves a daemon behind is for systemd-run(1).
+        """
+        argv = [str(word) for word in argv]
+        words = ["env", *(f"{name}={value}" for name, value in env.items()), *argv] if env else argv
+        result = self.agent.run(words, timeout, input)
+        if result is None:
+            raise subprocess.TimeoutExpired(argv, timeout)
+        status, out, err = result
+        if check and status:
+            raise CommandFailed(status, argv, out, err)
+        return subprocess.CompletedProcess(argv, status, out, err)
+
+    def shell(self, script: str, check: bool = True, timeout: float = 120) -> str:
+        """What a shell script prints in the guest."""
+        return self.run(["sh", "-c", script], check=check, timeout=timeout).stdout
+
+    def failed_units(self) -> List[str]:
+        """The units that failed since the boot."""
+        lines = self.shell("systemctl --failed --plain --no-legend").splitlines()
+        return [line.split()[0] for line in lines]
+
+    def reached(self, unit: str) -> float:
+        """When a unit became active, in seconds after the kernel's start."""
+        value = self.run(["systemctl", "show", "--value", "-p", "ActiveEnterTimestampMonotonic",
+                          unit]).stdout.strip()
+        if value in ("", "0"):
+            raise ValueError(f"{unit} was not active")
+        return int(value) / 1e6
+
+    def install(self) -> str:
+        """Install the product from this repository, as its README says; return what that prints."""
+        return self.shell(
+            "mkdir -p /run/sources && mount -o ro /dev/vdb /run/sources"
+            " && make -s -C /run/sources install 2>&1"
+            "; status=$?; umount /run/sources; exit $status", timeout=300)
+
+    # Cards
+
+    def _insert(self, eni: Eni) -> _Card:
+        taken = {card.slot for card in self._cards.values()}
+        slot = next(n for n in itertools.count(_FIRST_SLOT) if n not in taken)
+        self._cards[eni.name] = card = _Card(eni, slot)
+        return card
+
+    def plugged(self) -> Set[str]:
+        """The names of the ENIs whose cards are in."""
+        return set(self._cards)
+
+    def plug(self, name: str) -> float:
+        """Give the machine the card of an ENI that the lab has attached.
+
+        Returns the time (``time.monotonic``) at which a running machine got it; one that is
+        switched off finds it when it starts.
+        """
+        card = self._insert(self.lab.enis[name])
+        if self.running:
+            self.monitor.execute("netdev_add", **card.backend)
+            plugged = time.monotonic()
+            self.monitor.execute("device_add", **card.device)
+            return plugged
+        return time.monotonic()
+
+    def pull(self, name: str) -> None:
+        """Take a card away, and wait until the guest has let it go."""
+        card = self._cards.pop(name)
+        if self.running:
+            self.monitor.execute("device_del", id=card.eni.port)
+            self.monitor.wait("DEVICE_DELETED", lambda data: data.get("device") == card.eni.port,
+                              timeout=120)
+            self.monitor.execute("netdev_del", id=f"net-{card.eni.port}")
+
+    def attach(self, name: str, **options: Any) -> "tuple[Eni, float]":
+        """``Lab.attach`` and ``plug``: metadata and the VPC know the ENI first, as in EC2."""
+        eni = self.lab.attach(name, **options)
+        return eni, self.plug(name)
+
+    def detach(self, name: str) -> None:
+        """``pull``, then ``Lab.detach``."""
+        self.pull(name)
+        self.lab.detach(name)
+
+    def close(self) -> None:
+        """Switch off; the disk goes with the lab."""
+        self.stop()
+
+
+def _words(properties: Mapping[str, Any]) -> str:
+    """Properties as QEMU's command line has them."""
+    first = [properties[key] for key in ("type", "driver") if key in properties]
+    rest = [f"{key}={value}" for key, value in properties.items() if key not in ("type", "driver")]
+    return ",".join(first + rest)
