@@ -30,7 +30,8 @@ def catch_up(host, by_hand=True, metadata=True):
     """
     plans, failures = [], []  # type: Tuple[List[Plan], List[Tuple[str, Ec2netError]]]
     waiting = [device for device in devices_of(host) if _waits(host, device, by_hand)]
-    orphans = _orphans(host, by_hand)
+    # Only metadata can tell that an ENI is gone for good.
+    orphans = _orphans(host, by_hand) if metadata else {}
     # These need no metadata to come up. With an older tool's file it might be the primary.
     names = [
         device.name

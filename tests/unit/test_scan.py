@@ -90,9 +90,14 @@ class TestWhoWaits(object):
         assert scan(one, by_hand) == ([], ["eth1", "eth2"], {})
 
     def test_a_refresh_without_metadata_brings_up_what_needs_none(self, booted):
-        one = booted(card(), card("eth3", THIRD), down=True)
+        workflow.up(booted(card("eth2", THIRD)), "eth2")
+        one = booted(card(), card("eth3", "02:00:00:00:00:09"), down=True)
         given = with_init(one)
+        # Also eth2's file, whose device is not there: only metadata knows whether it is gone.
+        before = booted.files
+        assert ETH2 in before
         assert catch_up(one, by_hand=False, metadata=False) == ([], ["eth1"], [])
+        assert booted.files == before
         assert given == [(["eth1"], False)]
         assert one.session.requests == []
 
