@@ -48,6 +48,12 @@ def answered(lab: Lab, addresses: Sequence[str], timeout: float = PATIENCE) -> f
     return ended
 
 
+def overlooks_offers(lab: Lab, name: str) -> bool:
+    """Whether a card's dhclient was offered its address again and again, and never asked for it."""
+    log = lab.dhcp_log(name)
+    return log.count("DHCPOFFER(") >= 3 and "DHCPREQUEST(" not in log
+
+
 def drops(lab: Lab) -> Dict[str, Dict[str, int]]:
     """What the source check dropped of packets from addresses of ENIs, by port."""
     own = {address for eni in lab.enis.values() for address in eni.addresses + eni.ipv6}
@@ -130,6 +136,10 @@ def evidence(machine: Machine) -> Dict[str, str]:
     """What a failed test is to be understood by."""
     console = machine.console.read_text(errors="replace") if machine.console.exists() else ""
     texts = {"console": "\n".join(console.splitlines()[-30:])}
+    for name in machine.lab.enis:
+        # Whether a question came, and whether it was answered.
+        log = machine.lab.dhcp_log(name).splitlines()
+        texts[f"DHCP server of {name}"] = "\n".join(log[-30:])
     for title, script in _EVIDENCE.items():
         try:
             machine.agent.sync(10)
