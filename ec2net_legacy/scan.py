@@ -10,6 +10,7 @@ from ec2net_legacy.errors import (
     MetadataInvalid,
     MetadataUnavailable,
 )
+from ec2net_legacy.event import is_interface_name
 from ec2net_legacy.plan import devices_of, is_for, is_ignored, mac_in, reason_to_leave
 from ec2net_legacy.workflow import down, is_configured, up
 
@@ -115,7 +116,9 @@ def _orphans(host, by_hand):
 
     Unless it is `by_hand`, without those that another run is at.
     """
-    names = [name for name in host.backend.tables() if host.devices.device(name) is None]
+    # The name becomes an argument of ifdown: a file may be called --all.cfg.
+    names = [name for name in host.backend.tables() if is_interface_name(name)]
+    names = [name for name in names if host.devices.device(name) is None]
     texts = {name: host.backend.configuration(name).text for name in names}
     present = {device.mac for device in devices_of(host)} if texts else frozenset()
     found = {name: mac_in(text) for name, text in texts.items()}

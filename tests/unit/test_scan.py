@@ -237,6 +237,15 @@ class TestOrphans(object):
         assert again.session.requests == []
 
     @either
+    def test_a_file_whose_name_is_an_option_of_ifdown_is_no_interfaces(self, orphaned, by_hand):
+        text = orphaned.file(ETH1).read().replace("eth1", "--all")
+        orphaned.file("etc/network/interfaces.d/--all.cfg").write(text)
+        orphaned.file(ETH1).remove()
+        one = orphaned(enis={})
+        assert scan(one, by_hand) == ([], [], {})
+        assert one.runner.shown == []
+
+    @either
     @pytest.mark.parametrize("others", [[], [card("eth2", THIRD)]], ids=["alone", "one comes"])
     def test_what_it_still_lists_is_kept(self, orphaned, by_hand, others):
         one = orphaned(*others)
