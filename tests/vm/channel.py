@@ -44,15 +44,24 @@ class _Socket:
             return False
         return True
 
-    def send(self, command: str, arguments: Message) -> None:
+    def send(self, command: str, arguments: Message, deadline: float) -> None:
         message: Message = {"execute": command}
         if arguments:
             message["arguments"] = arguments
-        self._socket.sendall(json.dumps(message).encode() + b"\n")
+        self._until(deadline)
+        try:
+            # Linux takes no more on a Unix socket once a quarter of its buffer waits to be read:
+            # some seventy lines.
+            self._socket.sendall(json.dumps(message).encode() + b"\n")
+        except socket.timeout:
+            raise Silent("nobody reads what is sent") from None
+
+    def _until(self, deadline: float) -> None:
+        self._socket.settimeout(max(deadline - time.monotonic(), 0.001))
 
     def receive(self, deadline: float) -> Message:
         while b"\n" not in self._pending:
-            self._socket.settimeout(max(deadline - time.monotonic(), 0.001))
+            self._until(deadline)
             try:
                 data = self._socket.recv(65536)
             except socket.timeout:
@@ -85,8 +94,8 @@ class Monitor:
 
     def execute(self, command: str, **arguments: Any) -> Any:
         """Run a command and return its result."""
-        self._socket.send(command, arguments)
         deadline = time.monotonic() + 30
+        self._socket.send(command, arguments, deadline)
         while True:
             message = self._socket.receive(deadline)
             if "event" not in message:
@@ -133,10 +142,10 @@ class Agent:
         deadline = time.monotonic() + timeout
         while True:
             number = next(self._numbers)
-            self._socket.send("guest-sync", {"id": number})
+            this_time = min(deadline, time.monotonic() + 2)
             try:
-                while self._socket.receive(min(deadline, time.monotonic() + 2)) != {
-                        "return": number}:
+                self._socket.send("guest-sync", {"id": number}, this_time)
+                while self._socket.receive(this_time) != {"return": number}:
                     pass
                 return
             except Silent:
@@ -145,12 +154,13 @@ class Agent:
 
     def execute(self, command: str, timeout: float = 30, **arguments: Any) -> Any:
         """Run a command of the agent and return its result."""
-        self._socket.send(command, arguments)
-        return _result(self._socket.receive(time.monotonic() + timeout))
+        deadline = time.monotonic() + timeout
+        self._socket.send(command, arguments, deadline)
+        return _result(self._socket.receive(deadline))
 
     def tell(self, command: str, **arguments: Any) -> None:
         """Send a command that has no answer when it succeeds."""
-        self._socket.send(command, arguments)
+        self._socket.send(command, arguments, time.monotonic() + 30)
 
     def run(self, argv: Sequence[str], timeout: float,
             input: Optional[str] = None) -> "Optional[tuple[int, str, str]]":
