@@ -102,16 +102,6 @@ class Monitor:
                 return _result(message)
             self._events.append(message)
 
-    def forget(self) -> None:
-        """Forget the events up to now."""
-        with_some = True
-        while with_some:
-            try:
-                self._socket.receive(time.monotonic())
-            except Silent:
-                with_some = False
-        self._events.clear()
-
     def wait(self, event: str, condition: Callable[[Message], bool], timeout: float) -> None:
         """Wait for an event with such data that was not waited for before."""
         deadline = time.monotonic() + timeout
@@ -137,7 +127,7 @@ class Agent:
     def sync(self, timeout: float) -> None:
         """Wait until the agent answers; answers to what was asked before are thrown away.
 
-        What is sent while no agent runs waits for one, or is lost with the guest's reset.
+        What is sent while no agent runs waits for one.
         """
         deadline = time.monotonic() + timeout
         while True:

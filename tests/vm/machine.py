@@ -122,10 +122,13 @@ class Machine:
         self.stop()
 
     def reboot(self) -> None:
-        """Let the guest reboot, and wait until it is up again."""
-        self.monitor.forget()
-        self.agent.tell("guest-shutdown", mode="reboot")
-        self.monitor.wait("RESET", lambda _data: True, timeout=180)
+        """Let the guest shut down and start again, and wait until it is up.
+
+        In a new QEMU: after a reset within the same one Debian 11's kernel now and then takes ten
+        times as long, with complaints of RCU about threads that are not scheduled.
+        """
+        self.power_off()
+        self.start()
         self.wait_booted()
 
     def wait_booted(self, timeout: float = 300) -> List[str]:

@@ -3,7 +3,7 @@
 import json
 import socket
 import threading
-from contextlib import suppress
+from contextlib import closing, suppress
 
 import pytest
 
@@ -16,8 +16,7 @@ def ends(tmp_path):
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(tmp_path / "agent"))
         listener.listen(1)
-        agent = Agent(tmp_path / "agent")
-        with listener.accept()[0] as guest:
+        with closing(Agent(tmp_path / "agent")) as agent, listener.accept()[0] as guest:
             yield agent, guest
 
 
