@@ -22,6 +22,8 @@ _log = logging.getLogger(__name__)
 
 # An ifup waits as long as its dhclient for an answer: "timeout 300" in dhclient-ethN.conf.
 _LONGEST_IFUP = 320.0
+# How long an ifup without a lease may have taken for a second one: systemd waits 400 s for both.
+_TIME_FOR_ANOTHER = 150.0
 # What an ifup needs to end once its dhclient is gone, or another ifdown.
 _AFTER_DHCLIENT = 60.0
 _TURN = 0.2
@@ -39,21 +41,36 @@ def bring_up(host, name, plan):
         orphaned = plan.live and not is_up and _would_add_twice(host, name)
         if _came_back_unnoticed(host, name) or lost or orphaned:
             # The distribution takes it to be up still: ifup alone would do nothing, or fail.
-            try:
-                _run(host, backend.down_command(name))
-            except CommandError as error:
-                # As it does when the dhclient has died; the ifup will tell.
-                _log.debug("%s: %s", name, error)
-            host.end_dhclient(name)
-            if backend.DHCLIENT_NEEDS_FILES:
-                _take_back(host, name)
+            _start_over(host, name)
             is_up = False
         if not is_up and backend.DHCLIENT_NEEDS_FILES and host.has_dhclient(name):
             # The init system's, which has no pid file before it has a lease.
             _log.info("%s: an ifup waits for its lease already", name)
         elif not is_up:
+            began = host.clock()
             _run(host, backend.up_command(name))
+            if _complete(host, name) or not host.has_dhclient(name):
+                return
+            if host.clock() - began < _TIME_FOR_ANOTHER:
+                # ifupdown's does not fail over that. The dhclients of Debian 11 and Ubuntu 20.04
+                # are now and then deaf to all offers from their start (launchpad.net/bugs/1926139).
+                _log.warning("%s: no lease; another dhclient tries", name)
+                _start_over(host, name)
+                _run(host, backend.up_command(name))
         _complete(host, name)
+
+
+def _start_over(host, name):
+    # type: (Host, str) -> None
+    """Take down what the distribution believes to be up, with its dhclient."""
+    try:
+        _run(host, host.backend.down_command(name))
+    except CommandError as error:
+        # As it does when the dhclient has died; the ifup will tell.
+        _log.debug("%s: %s", name, error)
+    host.end_dhclient(name)
+    if host.backend.DHCLIENT_NEEDS_FILES:
+        _take_back(host, name)
 
 
 def is_being_brought_up(host, name):
@@ -75,20 +92,23 @@ def forget_lock(host, name):
 
 
 def _complete(host, name):
-    # type: (Host, str) -> None
+    # type: (Host, str) -> bool
     """Add what the files say and an `ifup` left out that had read earlier ones.
 
-    On Debian's cloud images one may be on its way already for a device that is new.
+    On Debian's cloud images one may be on its way already for a device that is new. Returns whether
+    the address is there that DHCP gives, if any does.
     """
     filed = host.backend.recorded(name, host.backend.configuration(name).text).of_family(4)
     if not filed.rules:
-        return
+        return True
     with host.run_directory.lock():
         has = host.kernel([4])
         primary = (filed.rules[0].source, name)
         # Without a lease there is a hook to come.
-        if any((item.address, item.device) == primary for item in has.addresses):
-            apply_steps(host, [step for step in diff.changes(filed, filed, has) if step.add])
+        if not any((item.address, item.device) == primary for item in has.addresses):
+            return False
+        apply_steps(host, [step for step in diff.changes(filed, filed, has) if step.completes])
+    return True
 
 
 def _would_add_twice(host, name):
@@ -189,5 +209,6 @@ def _came_back_unnoticed(host, name):
 def _run(host, argv):
     # type: (Host, List[str]) -> None
     returncode = host.runner.run_visibly(argv)
+    host.forget_kernel()
     if returncode != 0:
         raise CommandError(argv, returncode, "")

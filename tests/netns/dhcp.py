@@ -56,3 +56,9 @@ def renewed(lab):
     """Wait for the next renewal of a lease and its hooks."""
     before = heard(lab, "RENEW")
     wait_until(lambda: heard(lab, "RENEW") > before)
+
+
+def dhclients(lab, interface="eth1"):
+    """Return the dhclients that run for an interface, each with its command line."""
+    lines = lab.host(["pgrep", "-a", "-x", "dhclient"], check=False).stdout.splitlines()
+    return [line for line in lines if interface in line.split()]

@@ -10,6 +10,7 @@ import time
 import pytest
 
 from tests.netns.conftest import on_both
+from tests.netns.dhcp import dhclients
 from tests.netns.driver import KNOBS, hotplug, read, status, unreachable, wait_until, write
 from tests.netns.looks import changes, look
 
@@ -22,12 +23,6 @@ PLAIN = "auto eth1\nallow-hotplug eth1\n\niface eth1 inet dhcp\n"
 def listed(lab, directory):
     """Return the names in a directory of the host."""
     return lab.host(["ls", directory], check=False).stdout.split()
-
-
-def dhclients(lab, interface="eth1"):
-    """Return the dhclients that run for an interface, each with its command line."""
-    lines = lab.host(["pgrep", "-a", "-x", "dhclient"], check=False).stdout.splitlines()
-    return [line for line in lines if interface in line.split()]
 
 
 def traces(lab):

@@ -18,12 +18,13 @@ from tests.netns.dhcp import (
     RENEWED,
     SETTINGS,
     dhclient,
+    dhclients,
     heard,
     listen,
     renewed,
     script,
 )
-from tests.netns.driver import read, status, unreachable, wait_until, write
+from tests.netns.driver import hotplug, read, status, unreachable, wait_until, write
 from tests.netns.looks import changes, look
 
 EC2NET = "/etc/ec2net/ec2net.conf"
@@ -105,6 +106,40 @@ def test_a_real_lease_from_its_renewal_to_its_release_and_back(build, distributi
     assert status(lab)["eth1"]["state"] == "in step"
 
 
+@pytest.fixture
+def unheard(build):
+    """A host on which no dhclient of eth1 hears anything at first, and its server."""
+    lab = build()
+    lab.attach("eth1", subnet="10.0.1.0/24", addresses=2)
+    hotplug(lab, "add")
+    quick = "initial-interval 1;\nbackoff-cutoff 1;\ntimeout 5;\n"
+    write(lab, SETTINGS["debian"], read(lab, SETTINGS["debian"]) + quick)
+    server = lab.vpc_router.dhcp("eth1")
+    server.stop()
+    return lab, server
+
+
+def test_for_a_dhclient_that_hears_nothing_another_one_tries(unheard):
+    """As Debian 11's do now and then; here it is the server's fault."""
+    lab, server = unheard
+    process = lab.namespaces.host.popen(["ec2ifup", "eth1"], stdout=subprocess.DEVNULL,
+                                        stderr=subprocess.PIPE, text=True)
+    with process:
+        assert any("eth1: no lease; another dhclient tries" in line for line in process.stderr)
+        server.start()
+    assert process.returncode == 0
+    assert unreachable(lab, lab.enis["eth1"].addresses) == []
+    assert len(dhclients(lab)) == 1
+
+
+def test_that_is_tried_once(unheard):
+    lab, _ = unheard
+    result = lab.host(["ec2ifup", "eth1"])
+    assert result.stderr.count("another dhclient tries") == 1
+    # It goes on asking.
+    assert len(dhclients(lab)) == 1
+
+
 def test_a_lost_lease_takes_exactly_ours_and_the_next_brings_it_back(lab):
     foreign = [
         ["rule", "add", "pref", "500", "from", "10.0.1.10", "lookup", "500"],
@@ -134,6 +169,7 @@ def test_a_lost_lease_takes_exactly_ours_and_the_next_brings_it_back(lab):
 
 def test_a_lost_lease_leaves_no_route(bare):
     """Debian's dhclient-script has flushed them by then."""
+    hotplug(bare, "add")
     before = look(bare, files=False)
     bare.host(["ec2ifup", "eth1"])
     script(bare, "EXPIRE", **OLD)

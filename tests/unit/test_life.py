@@ -27,6 +27,7 @@ TWO = {SECOND: eni_texts(1, {"local-ipv4s": "10.0.1.10\n10.0.1.11"})}
 # What TWO makes of a kernel, in the order in which it is added.
 FULL = [
     inet("10.0.1.10/24"),
+    "10.0.1.0/24 dev eth1 scope link metric 10001 ",
     "10.0.1.0/24 dev eth1 table 10001 scope link ",
     "default via 10.0.1.1 dev eth1 table 10001 ",
     RULE,
@@ -35,6 +36,7 @@ FULL = [
 ]
 ADDED = [
     None,
+    "route add 10.0.1.0/24 dev eth1 metric 10001",
     "route replace 10.0.1.0/24 dev eth1 table 10001",
     "route replace default via 10.0.1.1 dev eth1 table 10001",
     "rule add pref 10001 from 10.0.1.10 lookup 10001",
@@ -308,7 +310,7 @@ class TestComplete(object):
     """An ifup may have run by an older file, or one that was plain DHCP."""
 
     @pytest.mark.parametrize("distro", ["debian", "rhel"])
-    @pytest.mark.parametrize("there", [FULL[:1], FULL[:3], FULL[:4], FULL[1:2] + FULL[:1]])
+    @pytest.mark.parametrize("there", [FULL[:1], FULL[:3], FULL[:5], FULL[1:2] + FULL[:1]])
     def test_what_is_missing_is_added(self, tmpdir, distro, there):
         hosts = Hosts(tmpdir, distro)
         # It got its address after the plan was made, by an ifup that knew less.
@@ -322,8 +324,35 @@ class TestComplete(object):
         one.runner.run_visibly = ifup
         workflow.up(one, "eth1")
         wanted = [added for line, added in zip(FULL, ADDED) if line not in there]
-        found = [line for line in one.runner.changes if not line.startswith("route add")]
-        assert found == wanted
+        if FULL[1] not in there:
+            wanted.append("route del 10.0.1.0/24 dev eth1 proto kernel scope link src 10.0.1.10")
+        # network-scripts have it in their files.
+        main = "route add default via 10.0.1.1 dev eth1 metric 10001"
+        assert [line for line in one.runner.changes if line != main] == wanted
+
+    @pytest.mark.parametrize(
+        "seconds, dhclient, commands",
+        [
+            (60, True, ["ifup", "ifdown", "ifup"]),
+            # The unit would not wait for two of them.
+            (200, True, ["ifup"]),
+            # Whoever gives it its address, no dhclient of ours hears nothing.
+            (60, False, ["ifup"]),
+        ],
+    )
+    def test_without_a_lease_another_dhclient_tries(self, hosts, seconds, dhclient, commands):
+        one = hosts(card())
+        one.has_dhclient = lambda name: dhclient
+        show = one.runner.run_visibly
+
+        def ifup(argv):
+            one.sleep(seconds)
+            return show(argv)
+
+        one.runner.run_visibly = ifup
+        workflow.up(one, "eth1")
+        assert [argv[0] for argv in one.runner.shown] == commands
+        assert one.ended == ["eth1"] * commands.count("ifdown")
 
     def test_where_all_is_there_nothing_is_changed(self, up):
         one = up(card(), enis=TWO)

@@ -48,12 +48,6 @@ def answered(lab: Lab, addresses: Sequence[str], timeout: float = PATIENCE) -> f
     return ended
 
 
-def overlooks_offers(lab: Lab, name: str) -> bool:
-    """Whether a card's dhclient was offered its address again and again, and never asked for it."""
-    log = lab.dhcp_log(name)
-    return log.count("DHCPOFFER(") >= 3 and "DHCPREQUEST(" not in log
-
-
 def drops(lab: Lab) -> Dict[str, Dict[str, int]]:
     """What the source check dropped of packets from addresses of ENIs, by port."""
     own = {address for eni in lab.enis.values() for address in eni.addresses + eni.ipv6}
