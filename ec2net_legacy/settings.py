@@ -19,11 +19,23 @@ _SPEC = os.path.join(os.path.dirname(os.path.abspath(__file__)), "settings.spec"
 
 Settings = namedtuple(
     "Settings",
-    ["backend", "ignore", "table_base", "priority_base", "run_directory", "metadata"],
+    [
+        "backend",
+        "ignore",
+        "table_base",
+        "priority_base",
+        "link_group",
+        "containers",
+        "mark_mask",
+        "mark_base",
+        "run_directory",
+        "metadata",
+    ],
 )
 """`backend`: "auto" or a backend's name. `ignore`: name globs, MACs and ENI ids, all left alone.
-`table_base`, `priority_base`: the number 0 of route tables and of rule priorities.
-`run_directory`: an absolute path."""
+`table_base`, `priority_base`: the number 0 of route tables and of rule priorities. `link_group`:
+that of all ENIs. `containers`: whether connections are marked, "auto", "yes" or "no"; by the bits
+of `mark_mask`, `mark_base` being the number 0. `run_directory`: an absolute path."""
 
 MetadataSettings = namedtuple(
     "MetadataSettings",
@@ -46,6 +58,12 @@ DEFAULTS = Settings(
     ignore=(),
     table_base=10000,
     priority_base=10000,
+    link_group=10000,
+    containers="auto",
+    # Not 0x80 (Amazon's VPC CNI), 0x4000 and 0x8000 (kube-proxy), the upper half (Calico, Weave,
+    # Tailscale) and the lower byte, where administrators begin to count.
+    mark_mask=0x3F00,
+    mark_base=0,
     run_directory="/var/run/ec2net",
     metadata=MetadataSettings(
         endpoints=("http://169.254.169.254/latest", "http://[fd00:ec2::254]/latest"),
@@ -108,9 +126,19 @@ def parse(lines, path=PATH):
             values, checks = values[section], checks[section]
         problem = "{0} = {1}".format(key, values[key])
         raise source.error(sections, key, problem, _expectation(checks[key]))
+    for key in ("mark_mask", "mark_base"):
+        config[key] = _bits(key, config[key], source)
     settings = _settings(config)
     _check(settings, source)
     return settings
+
+
+def _bits(key, value, source):
+    # type: (str, str, _Source) -> int
+    """Return a number of 32 bits, which everybody writes in base 16."""
+    if not re.match(r"(0[xX][0-9a-fA-F]{1,8}|[0-9]{1,9})\Z", value):
+        raise source.error((), key, "{0} = {1}".format(key, value), "a number such as 0x3f00")
+    return int(value, 0 if value[:2].lower() == "0x" else 10)
 
 
 class _Source(object):
@@ -150,9 +178,16 @@ def _settings(config):
     metadata["endpoints"] = tuple(url.rstrip("/") for url in metadata["endpoints"])
     top = {key: config[key] for key in Settings._fields}
     # "ignore =" is a list of one empty text to configobj.
-    top["ignore"] = tuple(pattern for pattern in top["ignore"] if pattern)
+    top["ignore"] = tuple(_as_kernel_prints(pattern) for pattern in top["ignore"] if pattern)
     top["metadata"] = MetadataSettings(**metadata)
     return Settings(**top)
+
+
+def _as_kernel_prints(pattern):
+    # type: (str) -> str
+    """Return a MAC address as the kernel prints it, anything else as it is."""
+    is_mac = re.match(r"[0-9a-fA-F]{2}([:-][0-9a-fA-F]{2}){5}\Z", pattern)
+    return pattern.lower().replace("-", ":") if is_mac else pattern
 
 
 def _refuse_structure(present, allowed, sections, source):
@@ -193,10 +228,25 @@ def _check(settings, source):
     if not directory.startswith("/") or "\0" in directory:
         problem = "run_directory = {0}".format(directory)
         raise source.error((), "run_directory", problem, "an absolute path")
+    for pattern in settings.ignore:
+        # No name has a blank: a comma is missing.
+        if re.search(r"\s", pattern):
+            expected = "names, MAC addresses and ENI ids with commas between them"
+            raise source.error((), "ignore", "ignore = {0}".format(pattern), expected)
     for key, value in zip(MetadataSettings._fields, settings.metadata):
         # configobj compares with the limits only, and "nan" is not beyond any.
         if isinstance(value, float) and math.isnan(value):
             raise source.error(("metadata",), key, "{0} = nan".format(key), "a number")
+    mask, base = settings.mark_mask, settings.mark_base
+    lowest = mask & -mask
+    # Numbers are counted in them. `ip` and iptables leave out a mask of all 32.
+    is_odd = not mask or (mask // lowest) & (mask // lowest + 1) or mask == lowest
+    if is_odd or mask == 0xFFFFFFFF:
+        problem = "mark_mask = 0x{0:x}".format(mask)
+        raise source.error((), "mark_mask", problem, "2 to 31 bits side by side")
+    if base & ~mask:
+        expected = "bits of mark_mask (0x{0:x}) only".format(mask)
+        raise source.error((), "mark_base", "mark_base = 0x{0:x}".format(base), expected)
     for url in settings.metadata.endpoints or ("",):
         if not re.match(r"https?://[^\s/]+(/\S*)?\Z", url):
             problem = "endpoints = {0}".format(url)

@@ -53,6 +53,13 @@ def device(name):
     )
 
 
+def group(name):
+    # type: (str) -> Optional[int]
+    """Return the link group of a device, None where there is no device or this kernel has none."""
+    number = _attribute(name, "netdev_group")
+    return None if number is None else int(number)
+
+
 def has_ipv6():
     # type: () -> bool
     """Return whether this kernel has IPv6 at all."""

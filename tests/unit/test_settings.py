@@ -34,6 +34,10 @@ def test_everything_can_be_set():
         ignore = eth7, 02:00:00:00:00:09, eni-0a1b2c, veth*
         table_base = 20000
         priority_base = 500
+        link_group = 7
+        containers = no
+        mark_mask = 0xff0000
+        mark_base = 0x100000
         run_directory = /run/elsewhere
         [metadata]
         endpoints = http://127.0.0.1:8080/latest/, https://[::1]/x
@@ -51,6 +55,10 @@ def test_everything_can_be_set():
         ignore=("eth7", "02:00:00:00:00:09", "eni-0a1b2c", "veth*"),
         table_base=20000,
         priority_base=500,
+        link_group=7,
+        containers="no",
+        mark_mask=0xFF0000,
+        mark_base=0x100000,
         run_directory="/run/elsewhere",
         metadata=settings.MetadataSettings(
             endpoints=("http://127.0.0.1:8080/latest", "https://[::1]/x"),
@@ -72,6 +80,29 @@ def test_a_list_of_none_or_one_is_a_list(line, expected):
     assert settings.parse([line], "/x.conf").ignore == expected
 
 
+@pytest.mark.parametrize("written", ["0A:EC:20:00:00:0f", "0a-ec-20-00-00-0F"])
+def test_a_mac_address_may_be_written_in_other_ways(written):
+    assert settings.parse(["ignore = ens*, " + written], "/x.conf").ignore == (
+        "ens*", "0a:ec:20:00:00:0f"
+    )
+
+
+@pytest.mark.parametrize(
+    "text, mask, base",
+    [
+        ("mark_mask = 0xFF0000", 0xFF0000, 0),
+        ("mark_mask = 0XfffffffE", 0xFFFFFFFE, 0),
+        ("mark_mask = 768", 0x300, 0),
+        ("mark_mask = 0768", 768, 0),
+        ("mark_base = 0x0100", 0x3F00, 0x100),
+        ("mark_base = 00", 0x3F00, 0),
+    ],
+)
+def test_bits_are_written_in_base_16_or_10(text, mask, base):
+    found = settings.parse([text], "/x.conf")
+    assert (found.mark_mask, found.mark_base) == (mask, base)
+
+
 def test_a_file_is_read_as_utf8(tmpdir):
     path = tmpdir.join("x.conf")
     path.write_binary("# Gr\u00fc\u00dfe\ntable_base = 11000\n".encode("utf-8"))
@@ -90,7 +121,22 @@ def test_a_file_is_read_as_utf8(tmpdir):
         ("\ntable_base = much", ["/x.conf:2:", "much", "whole number from 1000 to 4294957295"]),
         ("table_base = 253", ["/x.conf:1:", "253", "from 1000 to"]),
         ("table_base = 4294967295", ["/x.conf:1:", "to 4294957295"]),
-        ("priority_base = 32766", ["/x.conf:1:", "from 1 to 22766"]),
+        ("priority_base = 32766", ["/x.conf:1:", "from 11 to 22766"]),
+        # Main is asked ten before the first ENI.
+        ("priority_base = 10", ["/x.conf:1:", "from 11 to"]),
+        ("link_group = 0", ["/x.conf:1:", "whole number from 1 to 2147483647"]),
+        ("containers = maybe", ["/x.conf:1:", "auto, yes, no"]),
+        ("\nmark_mask = many", ["/x.conf:2:", "mark_mask = many", "a number such as 0x3f00"]),
+        ("mark_mask =", ["/x.conf:1:", "a number such as 0x3f00"]),
+        ("mark_mask = 0x100000000", ["/x.conf:1:", "a number such as 0x3f00"]),
+        ("mark_mask = 0", ["/x.conf:1:", "mark_mask = 0x0", "2 to 31 bits side by side"]),
+        ("mark_mask = 0x100", ["/x.conf:1:", "mark_mask = 0x100", "side by side"]),
+        ("mark_mask = 0x5", ["/x.conf:1:", "side by side"]),
+        ("mark_mask = 0xffffffff", ["/x.conf:1:", "mark_mask = 0xffffffff", "2 to 31"]),
+        ("mark_base = -1", ["/x.conf:1:", "mark_base = -1", "a number such as"]),
+        ("mark_base = 0x4000", ["/x.conf:1:", "mark_base = 0x4000", "mark_mask (0x3f00) only"]),
+        ("mark_mask = 0xff0000\nmark_base = 256", ["/x.conf:2:", "mark_base = 0x100"]),
+        ("ignore = eth1 eth2", ["/x.conf:1:", "ignore = eth1 eth2", "commas between them"]),
         ("table_base = 1, 2", ["/x.conf:1:", "whole number"]),
         ("run_directory = run", ["/x.conf:1:", "run_directory = run", "absolute path"]),
         ("[metadata]\nendpoints = ftp://x/", ["/x.conf:2:", "ftp://x", "http://169.254.169.254"]),

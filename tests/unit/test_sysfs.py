@@ -114,3 +114,15 @@ def test_a_host_without_sysfs_says_so(fs):
     with pytest.raises(HostError) as caught:
         sysfs.names()
     assert NET in "{0}".format(caught.value)
+
+
+@pytest.mark.parametrize("text, number", [("0", 0), ("10000", 10000)])
+def test_each_device_is_in_a_link_group(fs, text, number):
+    make(fs, "eth1", netdev_group=text)
+    assert sysfs.group("eth1") == number
+
+
+def test_without_a_device_or_with_an_old_kernel_there_is_no_group(fs):
+    make(fs, "eth1")
+    assert sysfs.group("eth1") is None
+    assert sysfs.group("eth2") is None
