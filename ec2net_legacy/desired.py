@@ -101,6 +101,9 @@ def _routes4(name, eni, table, options):
     if _can_be_router(options.router, subnet, eni):
         router = options.router
     routes = (
+        # The kernel's own has metric 0. Of two ENIs on one subnet the primary has to win, whichever
+        # came first. By this one kernels of RHEL 6 and 7 find the router, so it comes first.
+        Route(eni.subnet, "", name, MAIN_TABLE, 4, table),
         Route(eni.subnet, "", name, table, 4),
         Route("default", router, name, table, 4),
     )  # type: Tuple[Route, ...]
@@ -127,7 +130,7 @@ def with_learned_router(state, present):
     if not any(rule.family == 6 for rule in state.rules):
         return state
     learned = [
-        route._replace(table=state.table, metric=0)
+        route._replace(table=state.table, metric=0, connected="")
         # The advertised one has metric 1024, which stands for none.
         for route in sorted(present, key=lambda route: (route.metric, route))
         if (route.family, route.destination) == (6, "default")

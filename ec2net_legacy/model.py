@@ -43,21 +43,26 @@ class Address(namedtuple("Address", ["address", "length", "device"])):
 
 
 class Route(
-    namedtuple("Route", ["destination", "gateway", "device", "table", "family", "metric"])
+    namedtuple(
+        "Route", ["destination", "gateway", "device", "table", "family", "metric", "connected"]
+    )
 ):
     """`destination` ("default" or a network) by `gateway` ("" when on link), in `table`.
 
     `metric` is 0 where the kernel's default applies. In the table `local` it is a route that makes
-    every address of `destination` one of this host's.
+    every address of `destination` one of this host's. `connected` is the address for which the
+    kernel itself made an IPv4 route of main, "" for all others.
     """
 
     __slots__ = ()
 
-    def __new__(cls, destination, gateway, device, table, family, metric=0):  # noqa: PLR0913
-        # type: (str, str, str, int, int, int) -> Route
+    def __new__(  # noqa: PLR0913
+        cls, destination, gateway, device, table, family, metric=0, connected=""
+    ):
+        # type: (str, str, str, int, int, int, str) -> Route
         """Return the route; most have no metric."""
         return super(Route, cls).__new__(
-            cls, destination, gateway, device, table, family, metric
+            cls, destination, gateway, device, table, family, metric, connected
         )
 
     @property
@@ -70,6 +75,7 @@ class Route(
                 self.destination,
                 " via " + self.gateway if self.gateway else "",
                 " dev " + self.device,
+                " proto kernel scope link src " + self.connected if self.connected else "",
                 " table {0}".format(self.table) if self.table != MAIN_TABLE else "",
                 " metric {0}".format(self.metric) if self.metric else "",
             ]
@@ -92,6 +98,51 @@ class Rule(namedtuple("Rule", ["source", "table", "priority"])):
         # type: () -> str
         """What follows ``ip rule add``."""
         return "pref {0} from {1} lookup {2}".format(self.priority, self.source, self.table)
+
+
+class MarkRule(namedtuple("MarkRule", ["mark", "mask", "table", "priority", "family"])):
+    """Packets that have `mark` in the bits of `mask` look at `table`."""
+
+    __slots__ = ()
+
+    @property
+    def arguments(self):
+        # type: () -> str
+        """What follows ``ip rule add``."""
+        return "pref {0} fwmark 0x{1:x}/0x{2:x} lookup {3}".format(
+            self.priority, self.mark, self.mask, self.table
+        )
+
+
+class MainFirst(namedtuple("MainFirst", ["length", "group", "priority", "family"])):
+    """All packets look at main, but for its routes up to a prefix `length` or by a link `group`.
+
+    Source: ``suppress_prefixlength`` and ``suppress_ifgroup`` of ip-rule(8), since Linux 3.12.
+    """
+
+    __slots__ = ()
+
+    @property
+    def arguments(self):
+        # type: () -> str
+        """What follows ``ip rule add``."""
+        return "pref {0} lookup main suppress_prefixlength {1} suppress_ifgroup {2}".format(
+            self.priority, self.length, self.group
+        )
+
+
+class Group(namedtuple("Group", ["device", "number"])):
+    """The link group `number` of a device; each device is in one, by default in 0."""
+
+    __slots__ = ()
+
+    family = 4
+
+    @property
+    def arguments(self):
+        # type: () -> str
+        """What follows ``ip link set``."""
+        return "dev {0} group {1}".format(self.device, self.number)
 
 
 class InterfaceState(

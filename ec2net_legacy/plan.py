@@ -12,7 +12,7 @@ from collections import namedtuple
 from ec2net_legacy import _compat, backends, desired, event, names, notes
 from ec2net_legacy._typing import TYPE_CHECKING
 from ec2net_legacy.errors import MetadataUnavailable
-from ec2net_legacy.host import init, processes, sysfs
+from ec2net_legacy.host import init, processes, sysctl, sysfs
 from ec2net_legacy.host.command import Runner
 from ec2net_legacy.host.files import Files
 from ec2net_legacy.host.rundir import RunDirectory
@@ -44,6 +44,8 @@ class Host(object):
         self.runner = runner or Runner()
         self.devices = devices
         self.run_directory = RunDirectory(settings.run_directory)
+        self.sysctl = sysctl  # type: Any
+        self._kernel = {}  # type: Dict[int, KernelState]
         self.clock = _compat.monotonic  # type: Callable[[], float]
         self.sleep = time.sleep  # type: Callable[[float], None]
         self._imds = imds
@@ -67,10 +69,35 @@ class Host(object):
     def kernel(self, families):
         # type: (Iterable[int]) -> KernelState
         """Return what the kernel has now."""
+        families = list(families)
         # Started with ipv6.disable=1 it has not even the rules that are always there.
         families = [family for family in families if family == 4 or self.devices.has_ipv6()]
-        names = iproute.table_names(self.files.read, self.files.glob)
-        return iproute.read(self.runner, names, families)
+        tables = iproute.table_names(self.files.read, self.files.glob)
+        groups = iproute.group_names(self.files.read, self.files.glob)
+        for family in families:
+            self._kernel[family] = iproute.read(self.runner, tables, groups, [family])
+        return self.known_kernel(families)
+
+    def known_kernel(self, families):
+        # type: (Iterable[int]) -> KernelState
+        """Return what the kernel had when it was read last, which may be now."""
+        families = [family for family in families if family == 4 or self.devices.has_ipv6()]
+        missing = [family for family in families if family not in self._kernel]
+        if missing:
+            self.kernel(missing)
+        parts = [diff.NOTHING] + [self._kernel[family] for family in families]
+        return KernelState(*[frozenset().union(*items) for items in zip(*parts)])
+
+    @property
+    def kernel_is_known(self):
+        # type: () -> bool
+        """Whether anything of the kernel was read, and not forgotten."""
+        return bool(self._kernel)
+
+    def forget_kernel(self):
+        # type: () -> None
+        """Read the kernel anew the next time: somebody else has changed it."""
+        self._kernel.clear()
 
 
 class Plan(
@@ -111,7 +138,7 @@ class Plan(
     def acts(self):
         # type: () -> bool
         """Whether carrying it out changes anything now."""
-        return bool(self.files) or any(self.live or not step.add for step in self.steps)
+        return bool(self.files) or any(self.live or not step.completes for step in self.steps)
 
 
 # What each backend writes first.

@@ -46,7 +46,8 @@ def finish(host, plans):
     """
     plans = [plan for plan in plans if not plan.left_alone]
     # What is to be added to an interface that is not up, its file adds at ifup.
-    apply_steps(host, [step for plan in plans for step in plan.steps if plan.live or not step.add])
+    steps = [step for plan in plans for step in plan.steps if plan.live or not step.completes]
+    apply_steps(host, steps)
     for plan in plans:
         if plan.is_primary:
             _note_addresses(host, plan, before=False)
@@ -64,14 +65,15 @@ def apply_steps(host, steps):
     for _ in range(_MOST_ROUNDS):
         iproute.apply_changes(host.runner, left)
         has = host.kernel(families)
-        left = [step for step in left if not _is_done(step, has)]
+        left = [step for step in left if not is_done(step, has)]
         if not left:
             return
     raise CommandError(["ip"], 1, "\n".join(step.line + ": no effect" for step in left))
 
 
-def _is_done(step, has):
+def is_done(step, has):
     # type: (Change, KernelState) -> bool
+    """Return whether the kernel is as a step was to make it."""
     return any(step.item in items for items in has) is step.add
 
 

@@ -48,6 +48,7 @@ _AT_BOOT = 1.0
 _LONGEST_READING = 30.0
 # Of the time that a lease's event has, what the rest of the run needs beside waiting.
 _RESERVE = 1.0
+_NOT_OURS = "it is none of ours"
 
 
 def lease(host, event, within):
@@ -86,7 +87,7 @@ def _lease(host, event, end, steps):
         or _is_to_be_down(host, device)
         or not configuration.knobs.sync
     ):
-        return left_alone_plan(name, "it is none of ours")
+        return left_alone_plan(name, _NOT_OURS)
     # Also the primary may have the file of an older tool, and in another network namespace there
     # may be another device of that name.
     is_ours = is_for(configuration, device) and not configuration.inherited
@@ -110,7 +111,7 @@ def _lease(host, event, end, steps):
         found = _by_metadata(host, device, is_ours, end)
     if found is None and problem is not None:
         raise problem
-    plan = left_alone_plan(name, "")._replace(live=True) if found is None else found
+    plan = found or left_alone_plan(name, "" if is_ours else _NOT_OURS)._replace(live=True)
     return plan._replace(steps=steps + plan.steps)
 
 
@@ -137,7 +138,7 @@ def _lost(host, event, is_ours, end):
             return left_alone_plan(name, "nothing was added to it")
         left = record._replace(addresses=(), rules=())
         steps = diff.changes(left, record, host.kernel([event.family]))
-        steps = [step for step in steps if not step.add]
+        steps = [step for step in steps if not step.completes]
         apply_steps(host, steps)
         notes.keep_addresses(
             host.run_directory, name, [one for one in added if one.family != event.family]
@@ -166,7 +167,11 @@ def _by_files(host, event, by_ifup, end, steps):
             learned = desired.with_learned_router(filed, has.routes).routes[len(filed.routes) :]
             wanted = _beside_ifup(host, filed) if by_ifup else filed
             wanted = wanted._replace(routes=wanted.routes + learned)
-            changes = [step for step in diff.changes(wanted, filed, has) if step.add]
+            changes = [step for step in diff.changes(wanted, wanted, has) if step.completes]
+            if by_ifup and host.backend.HOOK_ADDS_ADDRESSES:
+                # Files that can only add leave the kernel's own route beside theirs.
+                gone = diff.replaced(name, filed.routes, has)
+                changes += [diff.Change(False, route) for route in gone]
             apply_steps(host, changes)
         steps += changes
         # DHCPv6 may be faster than the router's advertisement.

@@ -105,6 +105,10 @@ def _only_for(name, mac):
 def _adding(state, copy_router, or_else):
     # type: (InterfaceState, Sequence[str], str) -> Iterator[str]
     """Yield the lines that add one family's part of the state."""
+    if any(route.table == MAIN_TABLE for route in _in_file(state)):
+        yield "    # In main its subnet comes after the primary's, if that is the same one."
+    for line in _options("post-up", _adding_to_main(state)):
+        yield line
     yield "    # Table {0}: the way out for what comes from this ENI.".format(state.table)
     copy = [piece.format(name=state.name, table=state.table) for piece in copy_router]
     for line in _options("post-up", _adding_routes(state, or_else)):
@@ -150,13 +154,25 @@ def _wrapped(piece):
 def _adding_routes(state, or_else):
     # type: (InterfaceState, str) -> Iterator[List[str]]
     for route in _in_file(state):
-        yield ["ip {0}route replace {1}{2}".format(_flag(route.family), route.arguments, or_else)]
+        if route.table != MAIN_TABLE:
+            command = "ip {0}route replace {1}{2}"
+            yield [command.format(_flag(route.family), route.arguments, or_else)]
+
+
+def _adding_to_main(state):
+    # type: (InterfaceState) -> Iterator[List[str]]
+    for route in _in_file(state):
+        if route.table == MAIN_TABLE:
+            yield ["ip route replace {0}".format(route.arguments)]
+            kernels = route._replace(metric=0)
+            yield ["ip route del {0} proto kernel".format(kernels.arguments), _IGNORED]
 
 
 def _in_file(state):
     # type: (InterfaceState) -> List[Route]
     # Main's default route comes with the lease, and has the metric of the stanza.
-    return [route for route in state.routes if route.table != MAIN_TABLE]
+    lease = (MAIN_TABLE, "default")
+    return [route for route in state.routes if (route.table, route.destination) != lease]
 
 
 def _adding_rules(state, or_else):
@@ -229,7 +245,8 @@ def _addresses_of(state):
 
 _RECORDED_ROUTE = re.compile(
     r"^    post-up ip (?:-6 )?route replace"
-    r" (?:local )?(\S+)(?: via ([0-9a-f.:]+))? dev (\S+) table (\d+)(?: \|\| :)?$",
+    r" (?:local )?(\S+)(?: via ([0-9a-f.:]+))? dev (\S+)"
+    r"(?: table (\d+))?(?: metric (\d+))?(?: \|\| :)?$",
     re.M,
 )
 _RECORDED_RULES = re.compile(
@@ -248,8 +265,10 @@ def recorded(interface, text):
     text = text.replace(_CONTINUED + "\n" + " " * 8, " ")
     table = _RECORDED_TABLE.search(text)
     routes = [
-        Route(to, via or "", device, int(number), family_of(via or to))
-        for to, via, device, number in _RECORDED_ROUTE.findall(text)
+        Route(
+            to, via or "", device, int(number or MAIN_TABLE), family_of(via or to), int(metric or 0)
+        )
+        for to, via, device, number, metric in _RECORDED_ROUTE.findall(text)
     ]
     rules = [
         Rule(source, int(number), int(priority))

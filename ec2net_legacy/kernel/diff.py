@@ -1,32 +1,49 @@
 """From desired, present and owned to the changes between: set arithmetic on values."""
 from __future__ import absolute_import, print_function, unicode_literals
 
+import ipaddress
 from collections import namedtuple
 
 from ec2net_legacy._typing import TYPE_CHECKING
 from ec2net_legacy.kernel.parse import KernelState
-from ec2net_legacy.model import LOCAL_TABLE, MAIN_TABLE, Address, Route, Rule
+from ec2net_legacy.model import (
+    LOCAL_TABLE,
+    MAIN_TABLE,
+    Address,
+    Group,
+    MainFirst,
+    MarkRule,
+    Route,
+    Rule,
+)
 
 if TYPE_CHECKING:
     from typing import Dict, Iterable, List, Set, Tuple, Union
 
     from ec2net_legacy.model import InterfaceState
 
-    Item = Union[Address, Route, Rule]
+    Item = Union[Address, Route, Rule, MarkRule, MainFirst, Group]
 
 _KERNELS_TABLES = frozenset([MAIN_TABLE, LOCAL_TABLE])
 
 # Without a priority a rule gets the one below the lowest there is: 32765, 32764, ...
 _AUTOMATIC = range(32000, 32766)
 
-NOTHING = KernelState(frozenset(), frozenset(), frozenset())
+NOTHING = KernelState(frozenset(), frozenset(), frozenset(), frozenset())
 """A kernel that has nothing of an interface, as while its device is down."""
 
-_OBJECT = {Address: "addr", Route: "route", Rule: "rule"}  # type: Dict[type, str]
+_OBJECT = {
+    Address: "addr",
+    Route: "route",
+    Rule: "rule",
+    MarkRule: "rule",
+    MainFirst: "rule",
+    Group: "link",
+}  # type: Dict[type, str]
 
 
 class Change(namedtuple("Change", ["add", "item"])):
-    """One step: add (True) or delete (False) an Address, Route or Rule."""
+    """One step: add (True) or delete (False) an Address, Route, a rule of any kind, or a Group."""
 
     __slots__ = ()
 
@@ -39,6 +56,11 @@ class Change(namedtuple("Change", ["add", "item"])):
         # put there would otherwise be in the way for ever.
         if self.add and isinstance(self.item, Route) and self.item.table not in _KERNELS_TABLES:
             verb = "replace"
+        # As the kernel does: another device's on the same subnet has the same place.
+        if self.add and isinstance(self.item, Route) and self.item.connected:
+            verb = "append"
+        if isinstance(self.item, Group):
+            verb = "set"
         return "{0} {1} {2}".format(_OBJECT[type(self.item)], verb, self.item.arguments)
 
     @property
@@ -47,6 +69,12 @@ class Change(namedtuple("Change", ["add", "item"])):
         """4 or 6."""
         family = self.item.family  # type: int
         return family
+
+    @property
+    def completes(self):
+        # type: () -> bool
+        """Whether it is a step towards what is desired, not away from what is not."""
+        return self.add or (isinstance(self.item, Route) and bool(self.item.connected))
 
 
 def owned(state, record, present):
@@ -103,14 +131,16 @@ def changes(desired, record, present):
     routes = [route for route in desired.routes if not _same_place(route, blocked)]
     adds = _not_in(routes, present.routes) + _not_in(desired.rules, present.rules)
     addresses = [item for item in desired.addresses if (item.address, item.device) not in has]
-    adds += _not_in(addresses, ())
     # The older tools gave them the subnet's length.
     unwanted = _hosts(ours.addresses) - wanted
     deletes = [
         item for item in sorted(present.addresses) if (item.address, item.device) in unwanted
     ]  # type: List[Item]
+    staying = present._replace(addresses=set(present.addresses).difference(deletes))
+    adds += _not_in(addresses, ()) + _connected_again(desired, ours, staying)
     deletes += _unwanted(ours.rules, desired.rules, present.rules)
     deletes += _unwanted(reversed(ours.routes), desired.routes, present.routes)
+    deletes += replaced(desired.name, routes, present)
     # In main and local a route of ours that has changed makes room first.
     first = [item for item in deletes if isinstance(item, Route) and _same_place(item, routes)]
     first = [item for item in first if item.table in _KERNELS_TABLES]
@@ -119,6 +149,43 @@ def changes(desired, record, present):
         + [Change(True, item) for item in adds]
         + [Change(False, item) for item in deletes if item not in first]
     )
+
+
+def replaced(name, routes, present):
+    # type: (str, Iterable[Route], KernelState) -> List[Route]
+    """Return the kernel's connected routes of main in whose place `routes` are."""
+    ours = {route.destination for route in routes if _is_connected_in_main(route)}
+    return sorted(
+        route
+        for route in present.routes
+        if route.connected and route.device == name and route.destination in ours
+    )
+
+
+def _is_connected_in_main(route):
+    # type: (Route) -> bool
+    on_link = route.destination != "default" and not route.gateway
+    return on_link and (route.table, route.family) == (MAIN_TABLE, 4)
+
+
+def _connected_again(desired, ours, present):
+    # type: (InterfaceState, InterfaceState, KernelState) -> List[Item]
+    """Return the connected routes of main as the kernel made them, in whose place ours were."""
+    gone = [route for route in ours.routes if _is_connected_in_main(route)]
+    gone = [route for route in gone if route in present.routes and route not in desired.routes]
+    kept = {route.destination for route in desired.routes if _is_connected_in_main(route)}
+    lease = [rule.source for rule in ours.rules[:1]]
+    found = []  # type: List[Item]
+    for route in gone:
+        network = ipaddress.ip_network(route.destination)
+        for address in sorted(present.addresses, key=lambda one: (one.address not in lease, one)):
+            if route.destination in kept or address.device != route.device:
+                continue
+            interface = ipaddress.ip_interface("{0}/{1}".format(address.address, address.length))
+            if interface.network == network:
+                found.append(route._replace(metric=0, connected=address.address))
+                break
+    return _not_in(found, present.routes)
 
 
 def _others(routes, ours):

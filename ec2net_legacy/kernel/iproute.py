@@ -8,7 +8,7 @@ from ec2net_legacy.errors import CommandError
 from ec2net_legacy.kernel import parse
 
 if TYPE_CHECKING:
-    from typing import Callable, Dict, Iterable, List, Optional, Sequence
+    from typing import Callable, Dict, Iterable, List, Optional, Sequence, Tuple
 
     from ec2net_legacy.host.command import Runner
     from ec2net_legacy.kernel.diff import Change
@@ -20,6 +20,8 @@ _TABLE_NAMES = (
     "/etc/iproute2/rt_tables",
     "/etc/iproute2/rt_tables.d/*.conf",
 )
+# Of the link groups; the same format.
+_GROUP_NAMES = ("/usr/share/iproute2/group", "/etc/iproute2/group", "/etc/iproute2/group.d/*.conf")
 _ANY_RULE = re.compile(r"^\d+:\s+from ", re.M)
 _NO_TABLE = "FIB table does not exist"
 _FAILED_LINE = re.compile(r"Command failed -:(\d+)")
@@ -37,10 +39,10 @@ _HARMLESS_DELETE = _HARMLESS + (
 )
 
 
-def read(runner, names, families):
-    # type: (Runner, Dict[str, int], Iterable[int]) -> parse.KernelState
+def read(runner, names, groups, families):
+    # type: (Runner, Dict[str, int], Dict[str, int], Iterable[int]) -> parse.KernelState
     """Return the kernel's addresses, routes and rules of `families`, one process for each."""
-    text = ""
+    parts = [parse.KernelState(frozenset(), frozenset(), frozenset(), frozenset())]
     for family in families:
         # -force: `route show` of some versions fails where there is no table but the usual ones.
         argv = ["ip", "-{0}".format(family), "-o", "-force", "-batch", "-"]
@@ -50,18 +52,42 @@ def read(runner, names, families):
         complete = result.returncode == 0 or _NO_TABLE in result.stderr
         if not complete or not _ANY_RULE.search(result.stdout):
             raise CommandError(argv, result.returncode, result.stderr or "no complete answer")
-        text += result.stdout
-    return parse.kernel_state(text, names)
+        parts.append(parse.kernel_state(result.stdout, names, groups, family))
+    return parse.KernelState(*[frozenset().union(*items) for items in zip(*parts)])
 
 
 def table_names(read_file, glob):
     # type: (Callable[[str], Optional[str]], Callable[[str], List[str]]) -> Dict[str, int]
     """Return the table names that `ip` prints instead of numbers on this host."""
+    return _names(_TABLE_NAMES, read_file, glob)
+
+
+def group_names(read_file, glob):
+    # type: (Callable[[str], Optional[str]], Callable[[str], List[str]]) -> Dict[str, int]
+    """Return the names of link groups that `ip` prints instead of numbers on this host."""
+    return _names(_GROUP_NAMES, read_file, glob)
+
+
+def _names(patterns, read_file, glob):
+    # type: (Sequence[str], Callable[[str], Optional[str]], Callable[[str], List[str]]) -> Dict[str, int]  # noqa: E501
     names = {}  # type: Dict[str, int]
-    for pattern in _TABLE_NAMES:
+    for pattern in patterns:
         for path in glob(pattern):
             names.update(parse.table_names(read_file(path) or ""))
     return names
+
+
+def rules_and_routes(runner, family):
+    # type: (Runner, int) -> Tuple[str, str]
+    """Return what `ip` prints of all rules and of all routes, which is for people."""
+    texts = []
+    for what in ("rule show", "route show table all"):
+        argv = ["ip", "-{0}".format(family), "-o"] + what.split()
+        result = runner.run(argv)
+        if result.returncode != 0 and _NO_TABLE not in result.stderr:
+            raise CommandError(argv, result.returncode, result.stderr)
+        texts.append(result.stdout)
+    return texts[0], texts[1]
 
 
 def apply_changes(runner, steps):

@@ -69,6 +69,7 @@ def test_one_address_makes_a_table_with_a_way_out_and_one_rule():
     assert (state.name, state.table, state.primary) == ("eth1", 10001, "10.0.1.10")
     assert state.addresses == ()
     assert state.routes == (
+        Route("10.0.1.0/24", "", "eth1", MAIN_TABLE, 4, 10001),
         Route("10.0.1.0/24", "", "eth1", 10001, 4),
         Route("default", "10.0.1.1", "eth1", 10001, 4),
     )
@@ -90,7 +91,11 @@ def test_further_addresses_are_host_addresses_and_every_source_has_a_rule():
 def test_table_and_priority_are_what_they_are_said_to_be():
     state = desired.interface_state("eth1", eni(), 20001, 301)
     assert {rule[1:] for rule in state.rules} == {(20001, 301)}
-    assert {route.table for route in state.routes} == {20001}
+    assert [(route.table, route.metric) for route in state.routes] == [
+        (MAIN_TABLE, 20001),
+        (20001, 0),
+        (20001, 0),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -152,6 +157,7 @@ def test_dual_stack_has_both_families_and_only_the_lease_of_ipv4_brings_an_addre
         Address("2600:1f18:0:1::11", 128, "eth1"),
     )
     assert state.routes == (
+        Route("10.0.1.0/24", "", "eth1", MAIN_TABLE, 4, 10001),
         Route("10.0.1.0/24", "", "eth1", 10001, 4),
         Route("default", "10.0.1.1", "eth1", 10001, 4),
         Route("2600:1f18:0:1::/64", "", "eth1", 10001, 6),

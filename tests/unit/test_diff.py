@@ -42,7 +42,7 @@ def kernel_of(*states):
             addresses.add(Address(one.primary, 24, one.name))
         routes.update(one.routes)
         rules.update(one.rules)
-    return KernelState(addresses, routes, rules)
+    return KernelState(addresses, routes, rules, frozenset())
 
 
 def after(kernel, steps):
@@ -55,7 +55,7 @@ def after(kernel, steps):
             items.add(step.item)
         else:
             items.remove(step.item)
-    return KernelState(sets[Address], sets[Route], sets[Rule])
+    return KernelState(sets[Address], sets[Route], sets[Rule], frozenset())
 
 
 def lines(steps):
@@ -65,6 +65,7 @@ def lines(steps):
 def test_into_an_empty_kernel_routes_come_before_rules_before_addresses():
     steps = diff.changes(state("10.0.1.10 10.0.1.11"), NOBODY, diff.NOTHING)
     assert lines(steps) == [
+        "route add 10.0.1.0/24 dev eth1 metric 10001",
         "route replace 10.0.1.0/24 dev eth1 table 10001",
         "route replace default via 10.0.1.1 dev eth1 table 10001",
         "rule add pref 10001 from 10.0.1.10 lookup 10001",
@@ -77,11 +78,13 @@ def test_taking_away_goes_the_other_way():
     wanted = state("10.0.1.10 10.0.1.11")
     nothing = NOBODY._replace(table=10001)
     assert lines(diff.changes(nothing, wanted, kernel_of(wanted))) == [
+        "route append 10.0.1.0/24 dev eth1 proto kernel scope link src 10.0.1.10",
         "addr del 10.0.1.11/32 dev eth1",
         "rule del pref 10001 from 10.0.1.10 lookup 10001",
         "rule del pref 10001 from 10.0.1.11 lookup 10001",
         "route del default via 10.0.1.1 dev eth1 table 10001",
         "route del 10.0.1.0/24 dev eth1 table 10001",
+        "route del 10.0.1.0/24 dev eth1 metric 10001",
     ]
 
 
@@ -213,7 +216,7 @@ def test_a_foreign_ipv6_default_route_in_a_table_of_ours_stays():
     foreign = Route("default", "fe80::2", "wg0", 10001, 6)
     record = InterfaceState("eth1", 10001, "", (), (ours,), ())
     nothing = record._replace(routes=())
-    present = KernelState(frozenset(), frozenset([ours, copied, foreign]), frozenset())
+    present = KernelState(frozenset(), frozenset([ours, copied, foreign]), frozenset(), frozenset())
     deleted = [step.item for step in diff.changes(nothing, record, present)]
     assert set(deleted) == {ours, copied}
 
@@ -226,7 +229,7 @@ class TestTheKernelsOwnTables(object):
 
     def changes(self, *present):
         wanted = NOBODY._replace(routes=(self.MAIN, self.LOCAL))
-        there = KernelState(frozenset(), frozenset(present), frozenset())
+        there = KernelState(frozenset(), frozenset(present), frozenset(), frozenset())
         return lines(diff.changes(wanted, NOBODY, there))
 
     def test_ours_are_added_and_replace_nothing(self):
@@ -252,6 +255,144 @@ class TestTheKernelsOwnTables(object):
         other = self.MAIN._replace(**others)
         assert self.changes(other, self.LOCAL) == ["route add " + self.MAIN.arguments]
         assert diff.in_the_way([self.MAIN, self.LOCAL], [other, self.LOCAL]) == []
+
+
+class TestTheConnectedRouteOfMain(object):
+    """Ours has the metric of the table; the kernel's own, for the lease's address, has none."""
+
+    OURS = Route("10.0.1.0/24", "", "eth1", MAIN_TABLE, 4, 10001)
+    KERNELS = OURS._replace(metric=0, connected="10.0.1.10")
+    ADD_OURS = "route add 10.0.1.0/24 dev eth1 metric 10001"
+    DELETE_OURS = "route del 10.0.1.0/24 dev eth1 metric 10001"
+    ADD_KERNELS = "route append 10.0.1.0/24 dev eth1 proto kernel scope link src 10.0.1.10"
+    DELETE_KERNELS = "route del 10.0.1.0/24 dev eth1 proto kernel scope link src 10.0.1.10"
+
+    LEASED = Address("10.0.1.10", 24, "eth1")
+
+    def present(self, routes, addresses=(LEASED,)):
+        """Return a kernel that has all of `state` but in main, where it has `routes`."""
+        kernel = kernel_of(state())
+        return kernel._replace(
+            addresses=set(addresses), routes=(kernel.routes - {self.OURS}) | set(routes)
+        )
+
+    def taken_away(self, present):
+        """Return the lines about main that take `state` away."""
+        nothing = NOBODY._replace(table=10001)
+        found = lines(diff.changes(nothing, state(), present))
+        return [line for line in found if line.startswith("route ") and " table " not in line]
+
+    def test_ours_is_added_before_the_kernels_goes(self):
+        present = self.present([self.KERNELS])
+        steps = diff.changes(state(), NOBODY, present)
+        assert lines(steps) == [self.ADD_OURS, self.DELETE_KERNELS]
+        assert after(present, steps) == kernel_of(state())
+
+    def test_the_kernels_goes_where_it_came_back_beside_ours(self):
+        steps = diff.changes(state(), state(), self.present([self.OURS, self.KERNELS]))
+        assert lines(steps) == [self.DELETE_KERNELS]
+
+    def test_both_steps_complete_what_is_desired(self):
+        steps = diff.changes(state(), NOBODY, self.present([self.KERNELS]))
+        assert [step.completes for step in steps] == [True, True]
+
+    def test_the_deletion_of_anything_else_does_not(self):
+        present = kernel_of(state("10.0.1.10 10.0.1.11"))
+        steps = diff.changes(NOBODY, state("10.0.1.10 10.0.1.11"), present)
+        assert {step.completes for step in steps if not step.add} == {False}
+
+    @pytest.mark.parametrize(
+        "other",
+        [OURS._replace(gateway="10.0.1.7"), OURS._replace(device="eth2")],
+        ids=["router", "device"],
+    )
+    def test_where_another_is_in_the_way_of_ours_the_kernels_stays(self, other):
+        assert diff.changes(state(), NOBODY, self.present([other, self.KERNELS])) == []
+
+    def test_with_a_new_table_number_it_is_ours_that_changes_and_no_other_comes(self):
+        steps = diff.changes(state(table=15000), state(), kernel_of(state()))
+        assert [line for line in lines(steps) if "metric" in line or "kernel" in line] == [
+            "route add 10.0.1.0/24 dev eth1 metric 15000",
+            self.DELETE_OURS,
+        ]
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            OURS._replace(metric=0),
+            OURS._replace(metric=50),
+            OURS._replace(metric=0, gateway="10.0.1.7"),
+            KERNELS._replace(device="eth0", connected="10.0.1.5"),
+            KERNELS._replace(device="eth10", connected="10.0.1.5"),
+            KERNELS._replace(destination="10.0.1.0/25"),
+            KERNELS._replace(destination="10.9.0.0/16", connected="10.9.0.1"),
+        ],
+        ids=["static", "metric", "router", "primary's", "eth10's", "subnet", "other address's"],
+    )
+    def test_another_route_of_main_is_left_alone(self, other):
+        present = self.present([self.OURS, other])
+        assert diff.changes(state(), state(), present) == []
+        assert other in after(present, diff.changes(NOBODY, state(), present)).routes
+
+    def test_an_eni_without_ipv4_replaces_none(self):
+        six = NOBODY._replace(routes=(Route("2600::/64", "", "eth1", 10001, 6),))
+        steps = diff.changes(six, NOBODY, self.present([self.KERNELS]))
+        assert lines(steps) == ["route replace 2600::/64 dev eth1 table 10001"]
+
+    def test_taken_away_while_the_address_stays_it_is_the_kernels_again_before_ours_goes(self):
+        assert self.taken_away(self.present([self.OURS])) == [self.ADD_KERNELS, self.DELETE_OURS]
+
+    def test_beside_another_devices_of_the_same_subnet_it_comes_back_as_well(self):
+        primarys = self.KERNELS._replace(device="eth0", connected="10.0.1.5")
+        addresses = [Address("10.0.1.10", 24, "eth1"), Address("10.0.1.5", 24, "eth0")]
+        present = self.present([self.OURS, primarys], addresses)
+        assert self.taken_away(present) == [self.ADD_KERNELS, self.DELETE_OURS]
+
+    def test_recorded_twice_it_comes_back_once(self):
+        record = state()._replace(routes=state().routes * 2)
+        steps = diff.changes(NOBODY, record, self.present([self.OURS]))
+        assert lines(steps).count(self.ADD_KERNELS) == 1
+
+    def test_the_kernels_that_is_there_already_is_not_added_again(self):
+        assert self.taken_away(self.present([self.OURS, self.KERNELS])) == [self.DELETE_OURS]
+
+    def test_where_ours_is_not_there_none_comes_back(self):
+        assert self.taken_away(self.present([])) == []
+
+    @pytest.mark.parametrize(
+        "addresses",
+        [
+            [],
+            [Address("10.0.1.10", 32, "eth1")],
+            [Address("10.0.1.10", 25, "eth1")],
+            [Address("10.0.1.10", 24, "eth0")],
+            [Address("10.9.0.1", 24, "eth1")],
+            [Address("2600::10", 64, "eth1")],
+        ],
+        ids=["none", "/32", "length", "device", "subnet", "IPv6"],
+    )
+    def test_without_an_address_of_the_subnet_none_comes_back(self, addresses):
+        assert self.taken_away(self.present([self.OURS], addresses)) == [self.DELETE_OURS]
+
+    def test_a_further_address_is_not_the_one_for_which_it_comes_back(self):
+        addresses = [Address("10.0.1.0", 32, "eth1"), Address("10.0.1.10", 24, "eth1")]
+        present = self.present([self.OURS], addresses)
+        assert self.taken_away(present) == [self.ADD_KERNELS, self.DELETE_OURS]
+
+    def test_it_is_the_leases_address_for_which_it_comes_back(self):
+        addresses = [Address("10.0.1.0", 24, "eth1"), Address("10.0.1.10", 24, "eth1")]
+        present = self.present([self.OURS], addresses)
+        assert self.taken_away(present) == [self.ADD_KERNELS, self.DELETE_OURS]
+
+    def test_an_address_that_goes_as_well_is_not_the_one_for_which_it_comes_back(self):
+        record = state("10.0.1.20 10.0.1.10")
+        present = self.present(
+            [self.OURS], [Address("10.0.1.10", 24, "eth1"), Address("10.0.1.99", 24, "eth1")]
+        )
+        assert lines(diff.changes(NOBODY, record, present))[:2] == [
+            self.ADD_KERNELS.replace("10.0.1.10", "10.0.1.99"),
+            "addr del 10.0.1.10/24 dev eth1",
+        ]
 
 
 class TestRulesOfTheOlderTools(object):
@@ -301,13 +442,13 @@ class TestRulesOfTheOlderTools(object):
 
     def test_by_the_records_table_they_are_ours_where_it_has_no_rules(self):
         old = Rule("10.0.1.10", 10001, 32765)
-        present = KernelState(frozenset(), frozenset(), frozenset([old, FOREIGN_RULE]))
+        present = KernelState(frozenset(), frozenset(), frozenset([old, FOREIGN_RULE]), frozenset())
         record = NOBODY._replace(table=10001)
         assert lines(diff.changes(NOBODY, record, present)) == ["rule del " + old.arguments]
 
     def test_of_an_interface_without_a_table_none_is_ours(self):
         rules = frozenset([Rule("10.0.1.10", 10001, 32765), Rule("10.0.1.10", 254, 32765)])
-        present = KernelState(frozenset(), frozenset(), rules)
+        present = KernelState(frozenset(), frozenset(), rules, frozenset())
         assert diff.changes(NOBODY, NOBODY, present) == []
 
 

@@ -137,7 +137,7 @@ def test_several_texts_in_a_row_cost_no_address_that_is_assigned(before, after):
     has = {Address(address, 24, "eth1") for address in eni.addresses}
     has |= {Address(address, 128, "eth1") for address in eni.addresses6}
     wanted = state_of(ENIS[after])
-    present = KernelState(has, set(wanted.routes), set(wanted.rules))
+    present = KernelState(has, set(wanted.routes), set(wanted.rules), set())
     assert diff.changes(wanted, recorded_of(before, after), present) == []
 
 
@@ -839,3 +839,31 @@ def test_no_header_is_copied(path, value):
 def test_an_administrators_route_of_main_is_not_recorded():
     routes = backend_of({}).recorded("eth1", OLD_MAIN + "default via 10.0.1.1 dev eth1\n").routes
     assert routes == (Route("default", "10.0.1.1", "eth1", MAIN_TABLE, 4, 10001),)
+
+
+def test_main_has_our_connected_route_from_the_route_file():
+    assert lines_of(files_of(eni_texts(), state_of(eni_texts(), number=20001))[ROUTE]) == [
+        "10.0.1.0/24 dev eth1 metric 20001",
+        "10.0.1.0/24 dev eth1 table 20001",
+        "default via 10.0.1.1 dev eth1 table 20001",
+    ]
+
+
+def test_of_ipv6_main_is_left_as_it_is():
+    files = files_of(ENIS["dual stack"])
+    assert [line for line in lines_of(files[ROUTE6]) if "table" not in line] == []
+
+
+def test_our_connected_route_of_main_is_recorded():
+    routes = backend_of({}).recorded("eth1", generated()[ROUTE]).routes
+    assert [route for route in routes if route.table == MAIN_TABLE] == [
+        Route("10.0.1.0/24", "", "eth1", MAIN_TABLE, 4, 10001)
+    ]
+
+
+@pytest.mark.parametrize("more", ["", " proto kernel scope link src 10.0.1.10"], ids=["", "src"])
+def test_a_connected_route_of_main_without_a_number_of_ours_is_not_recorded(more):
+    line = "10.0.1.0/24 dev eth1" + more + "\n"
+    assert backend_of({}).recorded("eth1", OLD_MAIN + line).routes == (
+        Route("default", "10.0.1.1", "eth1", MAIN_TABLE, 4, 10001),
+    )

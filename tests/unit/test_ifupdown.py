@@ -8,6 +8,7 @@ import pytest
 from ec2net_legacy import backends, desired, metadata
 from ec2net_legacy.backends import ifupdown
 from ec2net_legacy.errors import HostError
+from ec2net_legacy.model import MAIN_TABLE, Route
 from tests.unit.fakes import SECOND, FakeReader, eni_texts, ipv6_texts
 
 INTERFACES = "/etc/network/interfaces"
@@ -249,6 +250,36 @@ def test_ifdown_does_not_fail_where_something_is_gone_already(case):
 
 def test_the_metric_keeps_the_default_route_of_the_lease_behind_the_primarys():
     assert "metric 10001" in options_of(text_of(ENIS["one address"]))
+
+
+def test_main_has_our_connected_route_before_it_loses_the_kernels():
+    options = options_of(text_of(ENIS["one address"], table=20001))
+    ours = options.index("post-up ip route replace 10.0.1.0/24 dev eth1 metric 20001")
+    kernels = "post-up ip route del 10.0.1.0/24 dev eth1 proto kernel 2>/dev/null || :"
+    assert options[ours + 1] == kernels
+    assert options.count(kernels) == 1
+
+
+@pytest.mark.parametrize("case", ["ipv6 only", "ipv6 only with more"])
+def test_of_ipv6_only_main_is_left_as_it_is(case):
+    text = text_of(ENIS[case])
+    assert "proto kernel" not in text
+    assert "metric" not in text
+
+
+def test_our_connected_route_of_main_is_recorded_and_the_kernels_is_not():
+    routes = ifupdown.recorded("eth1", text_of(ENIS["dual stack"])).routes
+    assert [route for route in routes if route.table == MAIN_TABLE] == [
+        Route("10.0.1.0/24", "", "eth1", MAIN_TABLE, 4, 10001)
+    ]
+
+
+def test_a_file_from_before_that_route_records_none_of_main():
+    text = "".join(
+        line for line in text_of(eni_texts()).splitlines(True) if "metric" not in line
+    )
+    routes = ifupdown.recorded("eth1", text).routes
+    assert {route.table for route in routes} == {10001}
 
 
 def test_of_ipv6_only_the_stanza_is_inet6():

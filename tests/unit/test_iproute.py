@@ -7,8 +7,8 @@ from ec2net_legacy.errors import CommandError
 from ec2net_legacy.host.command import Result
 from ec2net_legacy.kernel import iproute
 from ec2net_legacy.kernel.diff import Change
-from ec2net_legacy.model import Address, Route, Rule
-from tests.unit.fakes import FakeRunner
+from ec2net_legacy.model import Address, MainFirst, MarkRule, Route, Rule
+from tests.unit.fakes import FakeReader, FakeRunner
 
 ROUTE = Route("default", "10.0.1.1", "eth1", 10001, 4)
 RULE = Rule("10.0.1.10", 10001, 10001)
@@ -132,7 +132,7 @@ def test_reading_takes_one_process_a_family(families):
             6: "10001:\tfrom 2600:1f18:0:1::10 lookup 10001 \n",
         }
     )
-    state = iproute.read(runner, {"dmz": 10001}, families)
+    state = iproute.read(runner, {"dmz": 10001}, {}, families)
     assert [argv[1] for argv, _ in runner.ran] == ["-{0}".format(family) for family in families]
     expected = {4: RULE, 6: RULE6}
     assert state.rules == {expected[family] for family in families}
@@ -142,32 +142,60 @@ def test_reading_takes_one_process_a_family(families):
 
 def test_of_no_family_nothing_is_read():
     runner = FakeRunner()
-    assert not iproute.read(runner, {}, ()).rules
+    assert iproute.read(runner, {}, {}, ()) == (set(), set(), set(), set())
     assert runner.ran == []
 
 
 def test_an_ip_that_prints_nothing_is_a_failure_not_an_empty_kernel():
     runner = FakeRunner({4: ""})
     with pytest.raises(CommandError):
-        iproute.read(runner, {}, (4,))
+        iproute.read(runner, {}, {}, (4,))
+
+
+def test_a_rule_for_all_sources_is_of_the_family_in_which_it_was_read():
+    runner = FakeRunner(
+        {
+            4: "9990:\tfrom all lookup main suppress_prefixlength 1 suppress_ifgroup enis \n",
+            6: "10001:\tfrom all fwmark 0x100/0x3f00 lookup 10001 \n",
+        }
+    )
+    assert iproute.read(runner, {}, {"enis": 10000}, (4, 6)).host_rules == {
+        MainFirst(1, 10000, 9990, 4),
+        MarkRule(0x100, 0x3F00, 10001, 10001, 6),
+    }
 
 
 def test_names_of_tables_come_from_all_files_that_ip_reads():
-    files = {
-        "/etc/iproute2/rt_tables": "300 dmz\n301 other\n",
-        "/etc/iproute2/rt_tables.d/a.conf": "301 renamed\n302 more\n",
-        "/usr/share/iproute2/rt_tables": "254 main\n",
-    }
-
-    def glob(pattern):
-        prefix, _, suffix = pattern.partition("*")
-        found = [path for path in files if path.startswith(prefix) and path.endswith(suffix)]
-        return sorted(found) if "*" in pattern else [path for path in files if path == pattern]
-
-    assert iproute.table_names(files.get, glob) == {
+    reader = FakeReader(
+        {
+            "/etc/iproute2/rt_tables": "300 dmz\n301 other\n",
+            "/etc/iproute2/rt_tables.d/a.conf": "301 renamed\n302 more\n",
+            "/usr/share/iproute2/rt_tables": "254 main\n",
+            "/etc/iproute2/group": "303 enis\n",
+        }
+    )
+    assert iproute.table_names(reader.read, reader.glob) == {
         "dmz": 300,
         "other": 301,
         "renamed": 301,
         "more": 302,
         "main": 254,
+    }
+
+
+def test_names_of_link_groups_come_from_all_files_that_ip_reads():
+    reader = FakeReader(
+        {
+            "/etc/iproute2/group": "0 default\n10000 enis\n10001 other\n",
+            "/etc/iproute2/group.d/a.conf": "10001 renamed\n",
+            "/usr/share/iproute2/group": "0\tdefault\n7 shipped\n",
+            "/etc/iproute2/rt_tables": "300 dmz\n",
+        }
+    )
+    assert iproute.group_names(reader.read, reader.glob) == {
+        "default": 0,
+        "enis": 10000,
+        "other": 10001,
+        "renamed": 10001,
+        "shipped": 7,
     }

@@ -4,13 +4,14 @@ from __future__ import absolute_import, print_function, unicode_literals
 import pytest
 
 from ec2net_legacy.kernel import parse
-from ec2net_legacy.model import Address, Route, Rule
+from ec2net_legacy.model import Address, MainFirst, MarkRule, Route, Rule
 
 NAMES = {"dmz": 300, "main": 254, "local": 255, "default": 253}
+GROUPS = {"default": 0, "enis": 10000}
 
 
-def parsed(text):
-    return parse.kernel_state(text, NAMES)
+def parsed(text, family=4):
+    return parse.kernel_state(text, NAMES, GROUPS, family)
 
 
 @pytest.mark.parametrize(
@@ -54,8 +55,7 @@ def parsed(text):
 )
 def test_an_address(line, expected):
     state = parsed(line + "\n")
-    assert state.addresses == {expected}
-    assert not state.routes and not state.rules
+    assert state == ({expected}, set(), set(), set())
 
 
 @pytest.mark.parametrize(
@@ -72,8 +72,7 @@ def test_an_address(line, expected):
 )
 def test_a_rule(line, expected):
     state = parsed(line + "\n")
-    assert state.rules == {expected}
-    assert not state.routes and not state.addresses
+    assert state == (set(), set(), {expected}, set())
 
 
 @pytest.mark.parametrize(
@@ -91,8 +90,92 @@ def test_a_rule(line, expected):
     ],
 )
 def test_a_rule_with_a_further_condition_is_nobodys_business(line):
-    state = parsed(line + "\n")
-    assert not state.rules and not state.routes and not state.addresses
+    assert parsed(line + "\n") == (set(), set(), set(), set())
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "10001:\tfrom all fwmark 0x100/0x3f00 lookup 10001 ",
+        "10001:\tfrom all fwmark 0x100/0x3f00 lookup 10001",
+        "10001:\tfrom all fwmark 0x100/0x3f00 lookup 10001 proto static",
+        "10001:\tfrom all fwmark 0x100/0x3f00 proto static lookup 10001 ",
+    ],
+)
+def test_a_rule_by_mark(line):
+    expected = MarkRule(0x100, 0x3F00, 10001, 10001, 4)
+    assert parsed(line + "\n") == (set(), set(), set(), {expected})
+
+
+def test_a_rule_by_mark_for_a_table_with_a_name():
+    line = "1024:\tfrom all fwmark 0x80/0x80 lookup dmz \n"
+    assert parsed(line).host_rules == {MarkRule(0x80, 0x80, 300, 1024, 4)}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "9990:\tfrom all lookup main suppress_prefixlength 1 suppress_ifgroup 10000 ",
+        "9990:\tfrom all lookup main suppress_prefixlength 1 suppress_ifgroup 10000",
+        "9990:\tfrom all lookup 254 suppress_prefixlength 1 suppress_ifgroup 10000 ",
+        "9990:\tfrom all lookup main suppress_prefixlength 1 suppress_ifgroup enis ",
+        "9990:\tfrom all lookup main suppress_prefixlength 1 suppress_ifgroup enis proto static",
+    ],
+)
+def test_a_rule_that_looks_at_main_first(line):
+    assert parsed(line + "\n") == (set(), set(), set(), {MainFirst(1, 10000, 9990, 4)})
+
+
+def test_the_group_default_needs_no_file():
+    line = "9990:\tfrom all lookup main suppress_prefixlength 1 suppress_ifgroup default \n"
+    assert parse.kernel_state(line, {}, {}, 4).host_rules == {MainFirst(1, 0, 9990, 4)}
+
+
+@pytest.mark.parametrize("family", [4, 6])
+@pytest.mark.parametrize(
+    "line, expected",
+    [
+        (
+            "10001:\tfrom all fwmark 0x100/0x3f00 lookup 10001 ",
+            MarkRule(0x100, 0x3F00, 10001, 10001, 4),
+        ),
+        (
+            "9990:\tfrom all lookup main suppress_prefixlength 1 suppress_ifgroup 10000 ",
+            MainFirst(1, 10000, 9990, 4),
+        ),
+    ],
+    ids=["mark", "main first"],
+)
+def test_a_rule_for_all_sources_is_of_the_family_that_was_asked_for(line, expected, family):
+    assert parsed(line + "\n", family).host_rules == {expected._replace(family=family)}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "1024:\tfrom all fwmark 0x80/0x80 iif eth0 lookup main ",
+        "1024:\tfrom all to 10.0.1.5 fwmark 0x80/0x80 lookup main ",
+        "1024:\tfrom 10.0.1.10 fwmark 0x80/0x80 lookup main ",
+        "1024:\tfrom all to 10.0.1.5 lookup main ",
+        "1024:\tfrom all iif eth0 lookup main ",
+        "51820:\tnot from all fwmark 0xca6c lookup 51820 ",
+        "51820:\tnot from all fwmark 0xca6c/0xffff lookup 51820 ",
+        # Without a mask it is about all bits of the mark.
+        "1024:\tfrom all fwmark 0x80 lookup main ",
+        "1024:\tfrom all fwmark 0x80/0x80 unreachable",
+        "1024:\tfrom all fwmark 0x80/0x80 lookup unknown ",
+        "1024:\tfrom all fwmark 0x80/0x80 lookup main suppress_prefixlength 0 ",
+        "9990:\tfrom all lookup main suppress_prefixlength 0 ",
+        "9990:\tfrom all lookup main suppress_ifgroup 10000 ",
+        "9990:\tfrom all lookup 10001 suppress_prefixlength 1 suppress_ifgroup 10000 ",
+        "9990:\tfrom all lookup main suppress_prefixlength 1 suppress_ifgroup unknown ",
+        "9990:\tfrom all iif eth0 lookup main suppress_prefixlength 1 suppress_ifgroup 10000 ",
+        "9990:\tfrom 10.0.1.10 lookup main suppress_prefixlength 1 suppress_ifgroup 10000 ",
+        "9990:\tnot from all lookup main suppress_prefixlength 1 suppress_ifgroup 10000 ",
+    ],
+)
+def test_a_rule_with_more_or_less_to_it_is_left_out(line):
+    assert parsed(line + "\n") == (set(), set(), set(), set())
 
 
 @pytest.mark.parametrize(
@@ -133,7 +216,27 @@ def test_a_rule_with_a_further_condition_is_nobodys_business(line):
         ),
         (
             "10.0.1.0/24 dev eth1 proto kernel scope link src 10.0.1.10 ",
+            Route("10.0.1.0/24", "", "eth1", 254, 4, 0, "10.0.1.10"),
+        ),
+        (
+            "10.0.1.0/24 dev eth1 proto kernel scope link src 10.0.1.10 metric 100 linkdown ",
+            Route("10.0.1.0/24", "", "eth1", 254, 4, 100, "10.0.1.10"),
+        ),
+        (
+            "10.0.1.0/24 dev eth1 scope link metric 10001 ",
+            Route("10.0.1.0/24", "", "eth1", 254, 4, 10001),
+        ),
+        (
+            "10.0.1.0/24 dev eth1 proto static scope link src 10.0.1.10 ",
             Route("10.0.1.0/24", "", "eth1", 254, 4),
+        ),
+        (
+            "10.2.0.0/16 via 10.0.1.1 dev eth1 proto kernel src 10.0.1.10 ",
+            Route("10.2.0.0/16", "10.0.1.1", "eth1", 254, 4),
+        ),
+        (
+            "2600:1f18:0:1::/64 dev eth1 proto kernel src 2600:1f18:0:1::10 metric 256 pref medium",
+            Route("2600:1f18:0:1::/64", "", "eth1", 254, 6, 256),
         ),
         (
             "default via fe80::1 dev eth1 proto ra metric 1024 expires 1797sec pref medium",
@@ -171,8 +274,7 @@ def test_a_route(line, expected):
     ids=lambda line: line[:40] or "empty",
 )
 def test_what_no_route_of_ours_can_look_like_is_left_out(line):
-    state = parsed(line + "\n")
-    assert not state.routes and not state.rules and not state.addresses
+    assert parsed(line + "\n") == (set(), set(), set(), set())
 
 
 def test_what_is_read_is_what_was_written():
@@ -182,9 +284,14 @@ def test_what_is_read_is_what_was_written():
         Route("10.0.1.0/24", "", "eth1", 10001, 4),
         Route("default", "10.0.1.1", "eth1", 10001, 4),
         Route("default", "10.0.1.1", "eth1", 254, 4, 10001),
+        Route("10.0.1.0/24", "", "eth1", 254, 4, 10001),
+        Route("10.0.1.0/24", "", "eth1", 254, 4, 0, "10.0.1.10"),
         Route("10.0.1.64/28", "", "eth1", 255, 4),
     ):
         assert parsed(route.arguments + "\n").routes == {route}
+    for item in (MarkRule(0x100, 0x3F00, 10001, 77, 4), MainFirst(1, 10000, 77, 4)):
+        shown = "77:\tfrom all " + item.arguments.split(" ", 2)[2] + "\n"
+        assert parsed(shown).host_rules == {item}
 
 
 def test_a_whole_output_is_divided_into_its_parts():
@@ -192,13 +299,19 @@ def test_a_whole_output_is_divided_into_its_parts():
         "1: lo    inet 127.0.0.1/8 scope host lo\\       valid_lft forever\n"
         "2: eth0    inet 10.0.0.10/24 brd 10.0.0.255 scope global eth0\\       valid_lft forever\n"
         "0:\tfrom all lookup local \n"
+        "9990:\tfrom all lookup main suppress_prefixlength 1 suppress_ifgroup 10000 \n"
         "10001:\tfrom 10.0.1.10 lookup 10001 \n"
+        "10001:\tfrom all fwmark 0x100/0x3f00 lookup 10001 \n"
         "32766:\tfrom all lookup main \n"
         "default via 10.0.1.1 dev eth1 table 10001 \n"
         "default via 10.0.0.1 dev eth0 \n"
     )
     assert len(state.addresses) == 2
     assert len(state.rules) == 3
+    assert state.host_rules == {
+        MainFirst(1, 10000, 9990, 4),
+        MarkRule(0x100, 0x3F00, 10001, 10001, 4),
+    }
     assert state.routes == {
         Route("default", "10.0.1.1", "eth1", 10001, 4),
         Route("default", "10.0.0.1", "eth0", 254, 4),

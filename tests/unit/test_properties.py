@@ -228,12 +228,31 @@ def is_advertised(card):
 def wanted_elsewhere(world, card, has):
     """Return the IPv4 routes that belong into the tables main and local."""
     routes = []
+    if has.addresses:
+        routes.append(ours_in_main(card))
     if has.addresses and world.backend == "ifcfg" and card.main:
         router = subnet4(card) + "1"
         routes.append(Route("default", router, card.name, MAIN_TABLE, 4, table_of(card)))
     if card.provision:
         routes += [Route(prefix, "", card.name, LOCAL_TABLE, 4) for prefix in has.prefixes]
     return routes
+
+
+def ours_in_main(card):
+    return Route(subnet4(card) + "0/24", "", card.name, MAIN_TABLE, 4, table_of(card))
+
+
+def kernels_in_main(world, card, has):
+    """Return the same route as the kernel makes it for an address, in a list; that is base's."""
+    there = [subnet4(card) + "251"]
+    if card.up == LIVE:
+        there = has.addresses[:1] + there
+    base = {(item.address, item.device) for item in state_of(base_lines(world, 4)).addresses}
+    return [
+        ours_in_main(card)._replace(metric=0, connected=address)
+        for address in there
+        if (address, card.name) in base
+    ][:1]
 
 
 def wanted_rules(card, has, family):
@@ -272,7 +291,7 @@ def wanted_lines(world, card, has, family):
 
 
 def leased_lines(world, card, has, family):
-    """Return what a lease and the kernel itself put up; none of it is ours."""
+    """Return what a lease and the kernel itself put up and we leave as it is."""
     if card.up != LIVE:
         return []
     name, lines = card.name, []
@@ -281,9 +300,6 @@ def leased_lines(world, card, has, family):
         lines = [
             "9: {1}    inet {0}/24 brd {2}255 scope global dynamic {1}\\       x".format(
                 first, name, subnet4(card)
-            ),
-            "{0}0/24 dev {1} proto kernel scope link src {2} metric {3} ".format(
-                subnet4(card), name, first, table_of(card)
             ),
             "local {0} dev {1} table local proto kernel scope host src {0} ".format(first, name),
         ]
@@ -450,7 +466,14 @@ class Start(object):
             ours += [line for line in lines if "lookup" in line or not is_down]
         base = base_lines(world, family)
         there = {item_of(line) for line in base}
-        return base + sorted(line for line in set(ours) if item_of(line) not in there)
+        lines = base + sorted(line for line in set(ours) if item_of(line) not in there)
+        if family == 4:
+            # Where ours is, it has replaced the kernel's.
+            for card, now in zip(world.cards, world.now):
+                if ours_in_main(card) not in state_of(lines).routes:
+                    kernels = kernels_in_main(world, card, now)
+                    lines += [route.arguments + " " for route in kernels]
+        return lines
 
     def host(self, enis=None, earlier=False):
         world = self.world
@@ -489,7 +512,7 @@ class Start(object):
             if "-o" in argv or ("-6" in argv) != (family == 6):
                 continue
             for command in stdin.splitlines():
-                lines, reason = applied(lines, command)
+                lines, reason = applied(lines, command, family)
                 assert reason == "", command
                 found = self.violations(lines, family)
                 assert found <= before, (command, found - before)
@@ -546,7 +569,11 @@ class Start(object):
         for family in (4, 6):
             ours = self.ours(family)
             addresses, routes, rules = set(), set(), set()
-            for card, has in zip(self.world.cards, enis):
+            for card, now, has in zip(self.world.cards, self.world.now, enis):
+                if family == 4:
+                    is_ours = has is not None and has.addresses and card.up == LIVE
+                    if not is_ours and ours_in_main(card) not in ours.routes:
+                        routes.update(kernels_in_main(self.world, card, now))
                 if has is None:
                     continue
                 there = wanted_addresses(card, has, family)
@@ -569,12 +596,12 @@ class Start(object):
 
 def item_of(line):
     """Return what a line is about: the kernel has nothing twice."""
-    items = [item for part in parse.kernel_state(line, {}) for item in part]
+    items = [item for part in parse.kernel_state(line, {}, {}, 4) for item in part]
     return items[0] if items else line
 
 
 def state_of(lines):
-    return parse.kernel_state("\n".join(lines), {})
+    return parse.kernel_state("\n".join(lines), {}, {}, 4)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -664,6 +691,10 @@ def flush_routes(start, card, family):
         if line in base
         or not any(route.device == card.name for route in state_of([line]).routes)
     ]
+    if family == 4:
+        # With the new address it makes that one again.
+        has = dict(zip(start.world.cards, start.world.now))[card]
+        kept += [route.arguments + " " for route in kernels_in_main(start.world, card, has)]
     start.kernel = dict(start.kernel)
     start.kernel[family] = "".join(line + "\n" for line in kept)
 

@@ -28,6 +28,7 @@ from tests.unit.fakes import (
     make_host,
     metadata_tree,
     nic,
+    with_connected,
 )
 
 INTERFACES = "etc/network/interfaces"
@@ -49,6 +50,7 @@ DUAL = eni_texts(
 ROUTES = [
     "10.0.1.0/24 dev eth1 table 10001 scope link ",
     "default via 10.0.1.1 dev eth1 table 10001 ",
+    "10.0.1.0/24 dev eth1 scope link metric 10001 ",
     "default via 10.0.1.1 dev eth1 metric 10001 ",
 ]
 FOREIGN = [
@@ -79,7 +81,7 @@ def has_two():
 
 
 def kernel_of(*lines):
-    return {4: COMMON_RULES + "".join(line + "\n" for line in lines)}
+    return {4: COMMON_RULES + "".join(line + "\n" for line in with_connected(lines))}
 
 
 def tree(tmpdir):
@@ -145,8 +147,11 @@ class TestLeaseGained(object):
         upkeep.lease(one, gained(), 5.0)
         assert one.session.requests == []
         # Main's default route is not in the file: the lease brings it.
-        assert sorted(line for line in one.runner.changes if "metric" not in line) == [
+        main = "route add default via 10.0.1.1 dev eth1 metric 10001"
+        assert sorted(line for line in one.runner.changes if line != main) == [
             "addr add 10.0.1.11/32 dev eth1",
+            "route add 10.0.1.0/24 dev eth1 metric 10001",
+            "route del 10.0.1.0/24 dev eth1 proto kernel scope link src 10.0.1.10",
             "route replace 10.0.1.0/24 dev eth1 table 10001",
             "route replace default via 10.0.1.1 dev eth1 table 10001",
             "rule add pref 10001 from 10.0.1.10 lookup 10001",
@@ -276,7 +281,9 @@ class TestLeaseGained(object):
         one = configured(kernel=self.LEASED, answers={MACS + SECOND + "/": REFUSED})
         one.clock.now += 100
         upkeep.lease(one, gained(), 5.0)
-        assert not [line for line in one.runner.changes if "metric" in line]
+        assert [line for line in one.runner.changes if "metric" in line] == [
+            "route add 10.0.1.0/24 dev eth1 metric 10001"
+        ]
 
 
 class TestLeaseOfOthers(object):

@@ -27,6 +27,7 @@ from tests.unit.fakes import (
     make_host,
     metadata_tree,
     nic,
+    with_connected,
 )
 
 INTERFACES = "etc/network/interfaces"
@@ -38,7 +39,7 @@ OUTAGE_NAMES = ["refused", "silent", "503", "500", "401"]
 
 
 def kernel_with(*lines):
-    return {4: COMMON_RULES + "".join(line + "\n" for line in lines)}
+    return {4: COMMON_RULES + "".join(line + "\n" for line in with_connected(lines))}
 
 
 def inet(address, device="eth1"):
@@ -47,6 +48,8 @@ def inet(address, device="eth1"):
 
 # dhclient-script adds it with the lease.
 MAIN_ROUTE = "default via 10.0.1.1 dev eth1 metric 10001 "
+# In the place of the kernel's own.
+CONNECTED = "10.0.1.0/24 dev eth1 scope link metric 10001 "
 
 
 def tree(tmpdir):
@@ -106,11 +109,13 @@ class TestAdd(object):
         plan = workflow.add(one, "eth1")
         assert plan.live
         assert one.runner.changes == [
+            "route add 10.0.1.0/24 dev eth1 metric 10001",
             "route replace 10.0.1.0/24 dev eth1 table 10001",
             "route replace default via 10.0.1.1 dev eth1 table 10001",
             "rule add pref 10001 from 10.0.1.10 lookup 10001",
             "rule add pref 10001 from 10.0.1.11 lookup 10001",
             "addr add 10.0.1.11/32 dev eth1",
+            "route del 10.0.1.0/24 dev eth1 proto kernel scope link src 10.0.1.10",
         ]
 
     @pytest.mark.parametrize(
@@ -124,6 +129,16 @@ class TestAdd(object):
         )
         assert not workflow.add(one, "eth1").live
         assert one.runner.changes == []
+
+    def test_without_its_lease_a_connected_route_is_not_replaced_by_none(self, host):
+        present = kernel_with(inet("10.0.1.77/24"))
+        one = host(devices=[nic("eth1", SECOND, up=True)], kernel=present)
+        plan = workflow.add(one, "eth1")
+        assert "route del 10.0.1.0/24 dev eth1 proto kernel scope link src 10.0.1.77" in [
+            step.line for step in plan.steps
+        ]
+        assert one.runner.kernel[4] == present[4]
+        assert not workflow.add(one, "eth1").acts
 
     def test_an_address_that_aws_took_back_leaves_file_and_kernel(self, host, tmpdir):
         two = eni_texts(1, {"local-ipv4s": "10.0.1.10\n10.0.1.11"})
@@ -139,6 +154,7 @@ class TestAdd(object):
                 "500:\tfrom 10.0.1.99 lookup 10001 ",
                 "10.0.1.0/24 dev eth1 table 10001 scope link ",
                 "default via 10.0.1.1 dev eth1 table 10001 ",
+                CONNECTED,
                 MAIN_ROUTE,
             ),
         )
@@ -391,15 +407,37 @@ class TestRemove(object):
                 "500:\tfrom 10.0.1.99 lookup 10001 ",
                 "10.99.0.0/16 via 10.0.1.7 dev eth1 table 10001 ",
                 "default via 10.0.1.1 dev eth1 table 10001 ",
+                CONNECTED,
             )
         )
         workflow.remove(one, "eth1")
         assert one.runner.changes == [
+            "route append 10.0.1.0/24 dev eth1 proto kernel scope link src 10.0.1.10",
             "addr del 10.0.1.11/32 dev eth1",
             "rule del pref 10001 from 10.0.1.10 lookup 10001",
             "rule del pref 10001 from 10.0.1.11 lookup 10001",
             "route del default via 10.0.1.1 dev eth1 table 10001",
+            "route del 10.0.1.0/24 dev eth1 metric 10001",
         ]
+
+    def test_on_the_primarys_subnet_the_connected_route_is_the_kernels_again(self, host):
+        """The primary's has the same place."""
+        shared = eni_texts(1, {"subnet-ipv4-cidr-block": "10.0.0.0/24", "local-ipv4s": "10.0.0.20"})
+        up = [nic("eth0", PRIMARY, up=True), nic("eth1", SECOND, up=True)]
+        leased = kernel_with(inet("10.0.0.10/24", "eth0"), inet("10.0.0.20/24"))
+        one = host({SECOND: shared}, up, kernel=leased)
+        workflow.add(one, "eth1")
+        kernels = "10.0.0.0/24 dev eth1 proto kernel scope link src 10.0.0.20"
+        primarys = "10.0.0.0/24 dev eth0 proto kernel scope link src 10.0.0.10"
+        assert self.connected(one) == [primarys, "10.0.0.0/24 dev eth1 metric 10001"]
+        last = host({SECOND: shared}, up, kernel=one.runner.kernel)
+        workflow.remove(last, "eth1")
+        assert self.connected(last) == [primarys, kernels]
+
+    def connected(self, one):
+        """Return the connected routes of main for the primary's subnet."""
+        lines = [line.strip() for line in one.runner.kernel[4].splitlines()]
+        return [line for line in lines if line.startswith("10.0.0.0/24 ") and "table" not in line]
 
     def test_the_router_that_ifup_copied_for_ipv6_goes_as_well(self, host):
         workflow.add(host({SECOND: ipv6_texts()}), "eth1")
@@ -725,6 +763,7 @@ class TestSurvey(object):
                 "10001:\tfrom 10.0.1.10 lookup 10001 ",
                 "10.0.1.0/24 dev eth1 table 10001 scope link ",
                 "default via 10.0.1.1 dev eth1 table 10001 ",
+                CONNECTED,
                 MAIN_ROUTE,
             ),
         )

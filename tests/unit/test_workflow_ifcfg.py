@@ -46,6 +46,10 @@ ADVERTISED = "default via fe80::1 dev eth1 proto ra metric 1024 expires 1797sec 
 FULL = {
     4: [
         (
+            "10.0.1.0/24 dev eth1 scope link metric 10001 ",
+            "route add 10.0.1.0/24 dev eth1 metric 10001",
+        ),
+        (
             "10.0.1.0/24 dev eth1 table 10001 scope link ",
             "route replace 10.0.1.0/24 dev eth1 table 10001",
         ),
@@ -88,6 +92,12 @@ FULL = {
     ],
 }
 ADDED = {family: [added for _, added in FULL[family]] for family in FULL}
+# What the kernel makes itself for LEASED, and ours is in the place of.
+CONNECTED = "10.0.1.0/24 dev eth1 proto kernel scope link src 10.0.1.10 "
+REPLACED = "route del 10.0.1.0/24 dev eth1 proto kernel scope link src 10.0.1.10"
+# What an interface has that just got its lease, and what becomes of it.
+FRESH = {4: [LEASED[4], CONNECTED], 6: [LEASED[6], ADVERTISED]}
+GAINED = {4: ADDED[4] + [REPLACED], 6: ADDED[6]}
 # Beside IPv4 the first IPv6 address is added as well: nothing waits for DHCPv6.
 FIRST6 = "-6 addr add 2600:1f18:0:1::10/128 dev eth1"
 TAKEN_BACK = {
@@ -191,29 +201,29 @@ class TestLease(object):
     @pytest.mark.parametrize("family", [4, 6])
     @pytest.mark.parametrize("notes", [True, False])
     def test_gained_adds_each_thing_that_the_files_say_once(self, leased, family, notes):
-        lines = [LEASED[family]] + ([ADVERTISED] if family == 6 else FOREIGN)
+        lines = FRESH[family] + (FOREIGN if family == 4 else [])
         one = leased(lines, family, ["dhclient-script", "dhclient"], notes=notes)
         lease(one, "gained", family)
-        assert one.runner.changes == ADDED[family]
+        assert one.runner.changes == GAINED[family]
         assert one.runner.shown == one.clock.sleeps == []
 
     @pytest.mark.parametrize("family", [4, 6])
     def test_the_files_come_before_the_first_question_to_metadata(self, leased, family):
-        one = leased([LEASED[family]] + ([ADVERTISED] if family == 6 else []), family)
+        one = leased(FRESH[family], family)
         before = []
         one.session.answers["api/token"] = lambda: before.extend(one.runner.changes) or "TOKEN"
         lease(one, "gained", family)
-        assert before == ADDED[family]
+        assert before == GAINED[family]
         assert asked(one) != []
 
     @pytest.mark.parametrize("family", [4, 6])
     def test_without_metadata_it_is_the_files_alone_and_one_warning(self, leased, family, caplog):
-        lines = [LEASED[family]] + ([ADVERTISED] if family == 6 else FOREIGN)
+        lines = FRESH[family] + (FOREIGN if family == 4 else [])
         one = without_metadata(leased(lines, family))
         plan = lease(one, "gained", family)
-        assert one.runner.changes == ADDED[family]
+        assert one.runner.changes == GAINED[family]
         assert [step.line for step in plan.steps] == [
-            line.replace("-6 ", "") for line in ADDED[family]
+            line.replace("-6 ", "") for line in GAINED[family]
         ]
         assert (plan.files, plan.left_alone) == ({}, "")
         assert one.clock.passed <= 4
@@ -301,12 +311,12 @@ class TestLease(object):
         failing.runner.answer = Result(1, "", "Operation not permitted\nCommand failed -:1\n")
         with pytest.raises(CommandError):
             workflow.add(failing, "eth1")
-        one = host(up=True, kernel=kernel_of([LEASED[4]], 4))
+        one = host(up=True, kernel=kernel_of(FRESH[4], 4))
         one.ancestors = list
         # What the first run has read is no news any more.
         one.clock.now += 10
         lease(one, "gained", 4)
-        assert len(one.runner.changes) == len(ADDED[4]) - 2
+        assert len(one.runner.changes) == len(GAINED[4]) - 2
         assert not any("10.0.1.11" in line for line in one.runner.changes)
 
     def test_an_address_with_the_subnets_length_is_there(self, leased):
@@ -317,10 +327,14 @@ class TestLease(object):
     @pytest.mark.parametrize("program", ["ifup", "ifup-eth"])
     @pytest.mark.parametrize("family", [4, 6])
     def test_while_ifup_runs_only_what_it_does_not_add_is_added(self, leased, family, program):
-        lines = [LEASED[family]] + ([ADVERTISED] if family == 6 else [])
-        one = leased(lines, family, ["dhclient-script", "dhclient", program, "bash"])
+        one = leased(FRESH[family], family, ["dhclient-script", "dhclient", program, "bash"])
         lease(one, "gained", family)
-        only = [line for line in ADDED[family] if "addr add" in line or "via fe80::1" in line]
+        # Also the kernel's own route stays for no moment beside the one that ifup adds.
+        only = [
+            line
+            for line in GAINED[family]
+            if "addr add" in line or "via fe80::1" in line or line == REPLACED
+        ]
         assert one.runner.changes == only
 
     @pytest.mark.parametrize("program", ["ifup", "ifup-eth"])
@@ -351,6 +365,11 @@ class TestLease(object):
             line.replace("-6 ", "") for line in TAKEN_BACK[family]
         ]
         assert one.clock.sleeps == one.session.requests == []
+
+    def test_lost_leaves_what_the_kernel_made_for_the_address_to_the_kernel(self, leased):
+        one = leased(FRESH[4] + full(4)[-3:])
+        lease(one, "lost", 4)
+        assert one.runner.changes == TAKEN_BACK[4]
 
     def test_lost_leaves_the_first_address_of_an_ipv6_only_eni_to_its_lease(self, leased):
         texts = ipv6_texts(1, {"ipv6s": DUAL["ipv6s"]})
@@ -547,7 +566,7 @@ class TestUp(object):
     ):
         if running:
             dhclient_runs(tmpdir)
-        one = host(up=is_up, kernel=kernel_of([LEASED[4]] if has_address else [], 4))
+        one = host(up=is_up, kernel=kernel_of(FRESH[4] if has_address else [], 4))
         assert workflow.up(one, "eth1").left_alone == ""
         assert one.runner.shown == [[command, "eth1"] for command in commands]
         assert one.ended == (["eth1"] if "ifdown" in commands else [])
@@ -561,10 +580,10 @@ class TestUp(object):
 
     def test_what_is_up_is_changed_at_once(self, host, tmpdir):
         dhclient_runs(tmpdir)
-        one = host(DUAL, up=True, kernel=kernel_of([LEASED[4]], 4))
+        one = host(DUAL, up=True, kernel=kernel_of(FRESH[4], 4))
         workflow.up(one, "eth1")
         six = [line for line in ADDED[6] if "default" not in line]
-        assert one.runner.changes == ADDED[4] + six[:-1] + [FIRST6] + six[-1:]
+        assert one.runner.changes == GAINED[4] + six[:-1] + [FIRST6] + six[-1:]
         assert one.runner.shown == []
 
     def test_ipv6_that_came_while_up_does_not_wait_for_a_lease_of_it(self, host, tmpdir):
@@ -611,6 +630,7 @@ class TestScan(object):
         "default via 10.0.1.1 dev eth1 table 10001 ",
         "10.0.1.0/24 dev eth1 table 10001 proto kernel scope link src 10.0.1.10 ",
         "default via 10.0.1.1 dev eth1 metric 10001 ",
+        CONNECTED,
     ]
     TEXTS = eni_texts(1, {"local-ipv4s": "10.0.1.10\n10.0.1.11"})
 
@@ -622,10 +642,12 @@ class TestScan(object):
         assert ([plan.name for plan in plans], failures) == (["eth1"], [])
         assert one.runner.shown == []
         assert one.runner.changes == [
+            "route add 10.0.1.0/24 dev eth1 metric 10001",
             "rule add pref 10001 from 10.0.1.10 lookup 10001",
             "rule add pref 10001 from 10.0.1.11 lookup 10001",
             "rule del pref 32765 from 10.0.1.10 lookup 10001",
             "rule del pref 32764 from 10.0.1.11 lookup 10001",
+            REPLACED,
         ]
 
     def test_again_it_does_nothing_and_asks_nobody(self, host, tmpdir):
@@ -741,6 +763,7 @@ class TestKnobs(object):
         "10.0.1.0/24 dev eth1 table 10001 scope link ",
         "default via 10.0.1.1 dev eth1 table 10001 ",
         "default via 10.0.1.1 dev eth1 metric 10001 ",
+        "10.0.1.0/24 dev eth1 scope link metric 10001 ",
         "10001:\tfrom 10.0.1.10 lookup 10001 ",
         "10001:\tfrom 10.0.1.64/28 lookup 10001 ",
     ]
