@@ -8,16 +8,31 @@ import sys
 import syslog
 
 from ec2net_legacy import __version__, event, settings
-from ec2net_legacy._compat import flush, text
+from ec2net_legacy._compat import flush, quoted, text
 from ec2net_legacy._typing import TYPE_CHECKING
-from ec2net_legacy.errors import FAILED, Ec2netError, MetadataUnavailable, UsageError
+from ec2net_legacy.errors import (
+    FAILED,
+    CommandError,
+    Ec2netError,
+    LockHeld,
+    MetadataInvalid,
+    MetadataUnavailable,
+    UsageError,
+)
 
 if TYPE_CHECKING:
     from typing import Callable, List, NoReturn, Optional, Tuple
 
+    from ec2net_legacy.coexist import Settlement
+    from ec2net_legacy.model import Device
     from ec2net_legacy.plan import Host, Plan
 
 _log = logging.getLogger("ec2net_legacy")
+
+# Of the time that a lease's event has, what is not for waiting.
+_RESERVE = 1.0
+
+_NO_METADATA = (MetadataUnavailable, MetadataInvalid)
 
 _EPILOG = """exit codes: 0 done or nothing to do, 1 failed, 2 wrong usage,
 75 metadata unavailable and nothing changed"""
@@ -69,7 +84,33 @@ def _scan(_):
     # type: (argparse.Namespace) -> int
     from ec2net_legacy.scan import catch_up
 
-    return _tell_scan(*catch_up(_host()))
+    host = _host()
+    try:
+        plans, handed_over, failures = catch_up(host)
+    except _NO_METADATA:
+        _report_failures(_settle(host, ask=False))
+        raise
+    return _tell_scan(plans, handed_over, failures + _settle(host))
+
+
+def _settle(host, ask=True, wait=20.0):
+    # type: (Host, bool, float) -> List[Tuple[str, Ec2netError]]
+    """Do what all ENIs have in common; return what failed."""
+    from ec2net_legacy import coexist
+
+    try:
+        settlement = coexist.settle(host, ask, wait)
+    except LockHeld as error:
+        # The one that holds it does it in the end.
+        _log.debug("all ENIs: %s", error)
+        return []
+    except Ec2netError as error:
+        return [("all ENIs", error)]
+    if coexist.differs(settlement):
+        from ec2net_legacy import report
+
+        _log.info("all ENIs: %s", report.settlement_summary(settlement))
+    return []
 
 
 def _tell_scan(plans, handed_over, failures):
@@ -92,12 +133,13 @@ def _report_failures(failures):
 
 def ec2net():
     # type: () -> int
-    """``ec2net plan|status|refresh|lease``: look, or keep in step."""
+    """``ec2net plan|status|explain|refresh|lease``: look, or keep in step."""
     parser = _parser("ec2net", "Show how the interfaces are, or bring them in step.")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     for name, description in (
         ("plan", "show the changes that add would make, and make none"),
         ("status", "show every interface and whether it is as AWS says"),
+        ("explain", "show the rules and the route table that decide about a packet"),
         ("refresh", "bring every configured interface in step with metadata"),
         ("lease", "do what dhclient's $reason asks for $interface; its hook calls this"),
     ):
@@ -109,6 +151,12 @@ def ec2net():
         command.add_argument("--debug", action="store_true", help="show every step on stderr")
         if name in ("plan", "refresh"):
             command.add_argument("interface", nargs="?", help="just this one")
+        if name == "explain":
+            command.add_argument("--from", dest="source", metavar="ADDRESS")
+            command.add_argument("--to", dest="destination", required=True, metavar="ADDRESS")
+            command.add_argument(
+                "--in", dest="incoming", metavar="INTERFACE", help="by which it comes to this host"
+            )
         if name == "refresh":
             command.add_argument(
                 "--jitter", type=_seconds, default=0.0, metavar="SECONDS", help="wait before"
@@ -124,7 +172,7 @@ def _ec2net(arguments):
     # type: (argparse.Namespace) -> int
     # Python 2.7 and 3 differ in what a missing sub-command is.
     if not getattr(arguments, "command", None):
-        raise UsageError("no command: expected plan, status, refresh or lease")
+        raise UsageError("no command: expected plan, status, explain, refresh or lease")
     from ec2net_legacy import report, workflow
 
     if arguments.command == "lease":
@@ -132,18 +180,51 @@ def _ec2net(arguments):
     if arguments.command == "refresh":
         return _refresh(_name(arguments) if arguments.interface else None, arguments.jitter)
 
-    if arguments.command == "plan":
-        found, problem = workflow.survey(
-            _host(), _name(arguments) if arguments.interface else None
+    host = _host()
+    if arguments.command == "explain":
+        from ec2net_legacy import explain
+
+        incoming = arguments.incoming
+        if incoming is not None:
+            incoming = event.interface_name(incoming, "--in")
+        _print(
+            explain.text(explain.explain(host, arguments.destination, arguments.source, incoming))
         )
+        return 0
+    if arguments.command == "plan":
+        name = _name(arguments) if arguments.interface else None
+        found, problem = workflow.survey(host, name)
         plans = [plan for _, plan in found]
-        _print(report.plans_json(plans) if arguments.json else report.plans_text(plans))
+        _print(
+            report.plans_json(plans)
+            if arguments.json
+            else report.plans_text(plans, _settlement(host, found, problem))
+        )
     else:
-        found, problem = workflow.survey(_host())
-        _print(report.status_json(found) if arguments.json else report.status_text(found))
+        found, problem = workflow.survey(host)
+        _print(
+            report.status_json(found)
+            if arguments.json
+            else report.status_text(found, _settlement(host, found, problem))
+        )
     if problem is not None:
         raise problem
     return 0
+
+
+def _settlement(host, found, problem):
+    # type: (Host, List[Tuple[Device, Plan]], Optional[Ec2netError]) -> Settlement
+    from ec2net_legacy import coexist
+
+    states = {
+        plan.name: plan.state
+        for _, plan in found
+        if not plan.left_alone and not plan.is_primary
+    }
+    # A bridge has the MAC address of its port, and only that is an ENI's.
+    known = {device.mac: False for device, _ in found}
+    known.update((device.mac, True) for device, plan in found if plan.eni is not None)
+    return coexist.look(host, states, known if problem is None and len(found) > 1 else None)
 
 
 def _lease(within):
@@ -153,10 +234,14 @@ def _lease(within):
         return 0
     from ec2net_legacy import upkeep
 
-    plan = upkeep.lease(_host(), happened, within)
+    host = _host()
+    end = host.clock() + within - _RESERVE
+    plan = upkeep.lease(host, happened, within)
     if plan.acts:
         _tell(plan, "lease")
-    return 0
+    if plan.left_alone:
+        return 0
+    return _report_failures(_settle(host, ask=False, wait=max(end - host.clock(), 0.0)))
 
 
 def _refresh(name, jitter):
@@ -172,19 +257,24 @@ def _refresh(name, jitter):
     host = _host()
     try:
         plans, failures = upkeep.refresh(host, name)
-    except MetadataUnavailable:
+    except _NO_METADATA:
         if name is None:
             # What is configured needs none to come up.
             _tell_scan(*catch_up(host, by_hand=False, metadata=False))
+        _report_failures(_settle(host, ask=False))
         raise
     for plan in plans:
         if plan.acts:
             _tell(plan, "add")
     if name is not None:
-        return _report_failures(failures)
+        return _report_failures(failures + _settle(host))
     # What an event was missed for, or came to nothing because metadata was late.
-    found, handed_over, missed = catch_up(host, by_hand=False)
-    return _tell_scan(found, handed_over, failures + missed)
+    try:
+        found, handed_over, missed = catch_up(host, by_hand=False)
+    except Ec2netError:
+        _report_failures(failures + _settle(host, ask=False))
+        raise
+    return _tell_scan(found, handed_over, failures + missed + _settle(host))
 
 
 def _each(name, verb):
@@ -192,8 +282,15 @@ def _each(name, verb):
     from ec2net_legacy import workflow
 
     use_case = getattr(workflow, verb)  # type: Callable[[Host, str], Plan]
-    _tell(use_case(_host(), name), "add" if verb in ("add", "up") else "remove")
-    return 0
+    host = _host()
+    try:
+        plan = use_case(host, name)
+    except CommandError:
+        # An ifup that fails at last may have done the most of it.
+        _report_failures(_settle(host, ask=False))
+        raise
+    _tell(plan, "add" if verb in ("add", "up") else "remove")
+    return _report_failures(_settle(host))
 
 
 def _host():
@@ -220,9 +317,13 @@ def _name(arguments):
 
 def _seconds(value):
     # type: (str) -> float
-    seconds = float(value)
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = -1.0
     if not 0 < seconds <= 600:
-        raise ValueError(value)
+        message = "{0}: expected seconds, more than 0 and at most 600".format(quoted(value))
+        raise argparse.ArgumentTypeError(message)
     return seconds
 
 

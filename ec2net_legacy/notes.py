@@ -7,12 +7,14 @@ from __future__ import absolute_import, print_function, unicode_literals
 import ipaddress
 import json
 import re
+from collections import namedtuple
 
 from ec2net_legacy._typing import TYPE_CHECKING
-from ec2net_legacy.model import Address, Eni, Lease
+from ec2net_legacy.coexistence import Managed
+from ec2net_legacy.model import Address, Eni, Lease, MainFirst, MarkRule, Route
 
 if TYPE_CHECKING:
-    from typing import Iterable, Optional, Tuple
+    from typing import Any, Dict, Iterable, Optional, Pattern, Tuple
 
     from ec2net_legacy.host.rundir import RunDirectory
     from ec2net_legacy.model import Device
@@ -21,6 +23,27 @@ if TYPE_CHECKING:
 UP = "up"
 DOWN = "down"
 
+_ENIS = "enis"
+_COEXISTENCE = "coexistence"
+_ITEMS = {one.__name__: one for one in (MainFirst, MarkRule, Route)}  # type: Dict[str, Any]
+
+Coexistence = namedtuple(
+    "Coexistence", ["enis", "items", "groups", "parameters", "chains", "cannot", "failed"]
+)
+"""What was done for all ENIs together. `enis`: {device: (ifindex, Managed)}.
+`items`: rules, and routes copied from main. `groups`:
+{device: [ifindex, link group before, ours]}; `parameters`: {kernel parameter: [ifindex, value
+before, ours]}; `chains`: families with a chain of ours; `cannot`: those in which main cannot be
+first; `failed`: those whose netfilter does not work."""
+
+NO_COEXISTENCE = Coexistence({}, (), {}, {}, (), (), ())
+
+# What a note with something else in it raises; RuntimeError: nested too deeply.
+_WRONG = (
+    ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RuntimeError
+)
+_DEVICE = re.compile(r"[^\x00-\x20/]{1,15}\Z")
+_PARAMETER = re.compile(r"net/ipv4/conf/[^\x00-\x20/]{1,15}/[a-z_]+\Z")
 _ADDRESS = re.compile(r"([0-9a-f.:]{2,45})/([0-9]{1,3})\Z")
 
 
@@ -112,6 +135,83 @@ def wish(directory, name, index):
     return kept[0] if len(kept) == 2 and kept[1] == "{0}".format(index) else ""
 
 
+def enis(directory):
+    # type: (RunDirectory) -> Dict[str, Any]
+    """Return {MAC address: whether it is an ENI's} of the devices that metadata was asked about.
+
+    A number is a no that is to be asked about again, at that moment of the monotonic clock.
+    """
+    try:
+        kept = json.loads(directory.read(_ENIS) or "{}")
+        return {mac: known if known is True else float(known) for mac, known in kept.items()}
+    except _WRONG:
+        return {}
+
+
+def keep_enis(directory, known):
+    # type: (RunDirectory, Dict[str, Any]) -> None
+    """Remember which MAC addresses are ENIs', {} for none."""
+    if known:
+        directory.write(_ENIS, json.dumps(known))
+    else:
+        directory.forget(_ENIS)
+
+
+def coexistence(directory):
+    # type: (RunDirectory) -> Coexistence
+    """Return what was done for all ENIs together, and may have to be taken back."""
+    try:
+        kept = Coexistence(**json.loads(directory.read(_COEXISTENCE) or "{}"))
+        items = tuple(_ITEMS[values[0]](*values[1:]) for values in kept.items)
+        groups, parameters = [
+            {
+                _checked(name, pattern): [int(index), int(before), int(ours)]
+                for name, (index, before, ours) in one.items()
+            }
+            for one, pattern in ((kept.groups, _DEVICE), (kept.parameters, _PARAMETER))
+        ]
+        enis = {
+            _checked(name, _DEVICE): (int(index), _managed(eni))
+            for name, (index, eni) in kept.enis.items()
+        }
+        families = [
+            tuple(sorted(int(one) for one in some))
+            for some in (kept.chains, kept.cannot, kept.failed)
+        ]
+        there = {item.family for item in frozenset(items)}.union(*families)
+    except _WRONG:
+        return NO_COEXISTENCE
+    if there - {4, 6}:
+        return NO_COEXISTENCE
+    return Coexistence(enis, items, groups, parameters, *families)
+
+
+def _checked(name, pattern):
+    # type: (str, Pattern[str]) -> str
+    if not pattern.match(name):
+        raise ValueError(name)
+    # A lone surrogate is no text.
+    name.encode("utf-8")
+    return name
+
+
+def _managed(values):
+    # type: (Iterable[Any]) -> Managed
+    eni = Managed(*values)
+    return eni._replace(families=tuple(int(family) for family in eni.families))
+
+
+def keep_coexistence(directory, done):
+    # type: (RunDirectory, Coexistence) -> None
+    """Remember it; when there is nothing, that is no note."""
+    items = sorted([type(item).__name__] + list(item) for item in done.items)
+    text = json.dumps(done._replace(items=items)._asdict(), sort_keys=True)
+    if not any(done):
+        directory.forget(_COEXISTENCE)
+    elif directory.read(_COEXISTENCE) != text:
+        directory.write(_COEXISTENCE, text)
+
+
 def keep_metadata(directory, name, eni, asked):
     # type: (RunDirectory, str, Eni, float) -> None
     """Remember what the metadata service said when it was `asked` (a monotonic time)."""
@@ -134,7 +234,7 @@ def metadata(directory, name, mac):
             for key, value in kept["eni"].items()
         }
         eni, asked = Eni(**values), float(kept["asked"])
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except _WRONG:
         return None, 0.0
     return (eni, asked) if eni.mac == mac else (None, 0.0)
 
@@ -155,7 +255,7 @@ def router(directory, name, eni):
     """Return the router that the lease of this very ENI named, "" where there is none."""
     try:
         lease = Lease(**json.loads(directory.read(_lease(name)) or "{}"))
-    except (ValueError, TypeError):
+    except _WRONG:
         return ""
     if lease.address not in eni.addresses[:1]:
         return ""

@@ -5,10 +5,13 @@ import json
 from collections import OrderedDict
 
 from ec2net_legacy._typing import TYPE_CHECKING
+from ec2net_legacy.model import MainFirst
 
 if TYPE_CHECKING:
-    from typing import Any, Iterable, Iterator, List, Sequence, Tuple
+    from typing import Any, Iterable, Iterator, List, Optional, Sequence, Tuple
 
+    from ec2net_legacy.coexist import Settlement
+    from ec2net_legacy.kernel.diff import Change
     from ec2net_legacy.model import Device
     from ec2net_legacy.plan import Plan
 
@@ -48,10 +51,60 @@ def summary(plan, verb):
     return ", ".join(done) if done else "nothing to take away"
 
 
-def plans_text(plans):
-    # type: (Sequence[Plan]) -> str
+def settlement_summary(settlement):
+    # type: (Settlement) -> str
+    """Return one line for the log about what was done for all ENIs together."""
+    done = []
+    changes = len(settlement.steps) + len(settlement.main_first)
+    if changes:
+        done.append(_count(changes, "kernel change"))
+    if settlement.groups:
+        done.append("link group of " + " ".join(sorted(settlement.groups)))
+    if settlement.parameters:
+        done.append(_count(len(settlement.parameters), "kernel parameter"))
+    if settlement.chains:
+        done.append("marks of connections")
+    return ", ".join(done)
+
+
+def plans_text(plans, settlement=None):
+    # type: (Sequence[Plan], Optional[Settlement]) -> str
     """Return what `add` would do, as diffs of files and `ip` lines."""
-    return "\n".join("\n".join(_plan_lines(plan)) for plan in plans) + "\n"
+    blocks = [_plan_lines(plan) for plan in plans]
+    if settlement is not None and (settlement_summary(settlement) or settlement.problem):
+        lines = [part for line in settlement_lines(settlement) for part in _folded(line)]
+        blocks.append(["all ENIs:"] + lines)
+    return "\n".join("\n".join(lines) for lines in blocks) + "\n"
+
+
+def settlement_lines(settlement):
+    # type: (Settlement) -> List[str]
+    """Return what would be done for all ENIs together, as commands that come to the same."""
+    lines = []
+    for step in settlement.steps:
+        lines.append(_ip_line(step))
+    for name in sorted(settlement.groups):
+        lines.append("+ ip link set dev {0} group {1}".format(name, settlement.groups[name]))
+    for rule in settlement.main_first:
+        flag = "-6 " if rule.family == 6 else ""
+        lines.append("+ ip {0}rule add {1}".format(flag, rule.arguments))
+    for name in sorted(settlement.parameters):
+        lines.append("+ sysctl -w {0}={1}".format(name, settlement.parameters[name]))
+    for family in sorted(settlement.chains):
+        program = "ip6tables" if family == 6 else "iptables"
+        rules = settlement.chains[family]
+        if rules:
+            rules = ("-A PREROUTING -j EC2NET",) + rules
+        else:
+            lines.append("- {0} -t mangle -X EC2NET".format(program))
+        lines += ["+ {0} -t mangle {1}".format(program, rule) for rule in rules]
+    return lines + _marks_problem(settlement)
+
+
+def _marks_problem(settlement):
+    # type: (Settlement) -> List[str]
+    problem = settlement.problem
+    return ["connections cannot be marked: " + problem] if problem else []
 
 
 def _folded(line):
@@ -90,10 +143,13 @@ def _step_lines(plan):
         return ["  in step: nothing to change"] if plan.live and not plan.files else []
     when = "at once" if plan.live else "when ifup brings {0} up".format(plan.name)
     lines = ["", "kernel, {0}:".format(when)]
-    for step in plan.steps:
-        family = "-6 " if step.family == 6 else ""
-        lines.append("{0} ip {1}{2}".format("+" if step.add else "-", family, step.line))
-    return lines
+    return lines + [_ip_line(step) for step in plan.steps]
+
+
+def _ip_line(step):
+    # type: (Change) -> str
+    family = "-6 " if step.family == 6 else ""
+    return "{0} ip {1}{2}".format("+" if step.add else "-", family, step.line)
 
 
 def _file_diff(path, before, after):
@@ -132,8 +188,8 @@ def _plan_object(plan):
     return item
 
 
-def status_text(found):
-    # type: (Sequence[Tuple[Device, Plan]]) -> str
+def status_text(found, settlement=None):
+    # type: (Sequence[Tuple[Device, Plan]], Optional[Settlement]) -> str
     """Return a table of the devices; addresses and prefixes on lines of their own."""
     rows = [_COLUMNS] + [_cells(device, plan) for device, plan in found]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS) - 1)]
@@ -143,7 +199,29 @@ def status_text(found):
         lines.append("  ".join(cells).rstrip())
         if index:
             lines += _details(found[index - 1][1])
+    if settlement is not None:
+        lines += _together(settlement)
     return "\n".join(lines) + "\n"
+
+
+def _together(settlement):
+    # type: (Settlement) -> List[str]
+    """Return what all ENIs have in common, where there is anything."""
+    said, done = [], settlement.done
+    first = [item for item in done.items if isinstance(item, MainFirst)]
+    if any(rule not in settlement.main_first for rule in first):
+        said.append("main first")
+    elif done.cannot:
+        said.append("copies of main's routes")
+    elif done.enis and not first:
+        said.append("main is not first until metadata says which cards are ENIs")
+    if set(done.chains) - set(settlement.chains) - set(done.failed):
+        said.append("connections marked")
+    missing = settlement_summary(settlement)
+    if missing:
+        said.append("differs: " + missing)
+    said += _marks_problem(settlement)
+    return _folded("all ENIs: " + "; ".join(said)) if said else []
 
 
 def _cells(device, plan):

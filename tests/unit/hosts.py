@@ -13,6 +13,7 @@ from tests.unit.fakes import (
     make_host,
     metadata_tree,
     nic,
+    with_connected,
 )
 
 SCRIPTS = "etc/sysconfig/network-scripts/"
@@ -36,14 +37,15 @@ def inet(address, device="eth1"):
 
 
 def kernel_with(*lines):
-    """Return what a kernel has beside the rules that are always there."""
-    return {4: COMMON_RULES + "".join(line + "\n" for line in lines)}
+    """Return a kernel that has these lines, the rules that are always there, and what it makes."""
+    return {4: COMMON_RULES + "".join(line + "\n" for line in with_connected(lines))}
 
 
 class Hosts(object):
     """Makes the host as a run finds it: `hosts(device, ...)` beside the primary eth0.
 
     Metadata lists the primary, SECOND and THIRD, or what `enis` says; it is `down`, or answers.
+    With `after` the kernel is what that host left, without what went with its devices.
     """
 
     def __init__(self, tmpdir, distribution="debian"):
@@ -62,7 +64,11 @@ class Hosts(object):
         if others.pop("down", False):
             answers = dict.fromkeys(answers, REFUSED)
         primary = others.pop("primary", ETH0)
-        return make_host(self.directory, answers, FakeDevices(primary, *devices), **others)
+        after = others.pop("after", None)
+        host = make_host(self.directory, answers, FakeDevices(primary, *devices), **others)
+        if after is not None:
+            keep_kernel(host, after)
+        return host
 
     def file(self, path):
         """Return a file of the host."""
@@ -82,6 +88,31 @@ class Hosts(object):
     def notes(self):
         """What is in the run directory."""
         return sorted(path.basename for path in self.directory.join("run").listdir())
+
+
+def keep_kernel(host, before):
+    """Give `host` the kernel of the one `before`, for the devices that both have."""
+    gone = [
+        name for name, one in before.devices.shown.items() if host.devices.shown.get(name) is None
+        or host.devices.shown[name].index != one.index
+    ]
+    host.runner, sysctl = before.runner, before.sysctl
+    if host.devices.groups is not None:
+        host.devices.groups = host.runner.groups
+    for name in gone:
+        host.runner.groups.pop(name, None)
+        for family, text in host.runner.kernel.items():
+            lines = [
+                line for line in text.splitlines()
+                if " dev {0} ".format(name) not in line + " "
+                and ": {0} ".format(name) not in line
+            ]
+            host.runner.kernel[family] = "".join(line + "\n" for line in lines)
+    for name, value in sysctl.values.items():
+        if name in host.sysctl.values and name.split("/")[3] not in gone:
+            host.sysctl.values[name] = value
+    host.sysctl.refused = sysctl.refused
+    del host.runner.ran[:]
 
 
 def asked(host):

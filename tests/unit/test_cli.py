@@ -10,8 +10,8 @@ import syslog
 import pytest
 import requests
 
-from ec2net_legacy import __version__, cli, plan, settings, workflow
-from ec2net_legacy.errors import SettingsError
+from ec2net_legacy import __version__, cli, coexist, plan, settings, workflow
+from ec2net_legacy.errors import LockHeld, SettingsError
 from tests.unit.fakes import (
     MACS,
     PRIMARY,
@@ -22,6 +22,7 @@ from tests.unit.fakes import (
     metadata_tree,
     nic,
 )
+from tests.unit.hosts import keep_kernel
 
 REFUSED = requests.exceptions.ConnectionError("Connection refused")
 COMMANDS = [cli.hotplug, cli.ifup, cli.ifdown, cli.ifscan, cli.ec2net]
@@ -41,6 +42,8 @@ class Commands(object):
         self.shown = []
         self.handed_over = []
         self.host = None
+        # Commands come and go, the kernel stays.
+        self.keeps_kernel = False
         self.statuses = {}
         monkeypatch.setattr(settings, "load", lambda: settings.DEFAULTS)
         monkeypatch.setattr(plan, "Host", self._host)
@@ -52,6 +55,8 @@ class Commands(object):
     def _host(self, chosen):
         assert chosen is settings.DEFAULTS
         host = make_host(self.root, self.answers, self.devices)
+        if self.keeps_kernel and self.host is not None:
+            keep_kernel(host, self.host)
         host.runner.statuses = self.statuses
         host.runner.shown = self.shown
         host.hand_over = lambda _, names, __: [
@@ -280,15 +285,17 @@ def test_the_log_gets_what_was_done_and_what_went_wrong(commands):
     commands.run(cli.hotplug, "add", INTERFACE="eth1")
     without_metadata(commands)
     commands.run(cli.hotplug, "add", INTERFACE="eth1")
-    (first, done), (second, wrong) = commands.syslog
+    (first, done), (second, settled_too), (third, wrong) = commands.syslog
     assert first == syslog.LOG_INFO and "eth1" in done and "10001" in done
-    assert second == syslog.LOG_ERR and "unavailable" in wrong
+    assert second == syslog.LOG_INFO and settled_too.startswith("all ENIs: ")
+    assert third == syslog.LOG_ERR and "unavailable" in wrong
 
 
 def test_under_a_unit_the_journal_gets_each_line_once(commands):
     _, _, err = commands.run(cli.hotplug, "add", INTERFACE="eth1", JOURNAL_STREAM="8:1")
     assert commands.syslog == []
-    assert len(err.splitlines()) == 1
+    said = [line.split(": ")[1] for line in err.splitlines()]
+    assert said == ["eth1", "all ENIs"]
 
 
 def test_debugging_shows_every_request(commands):
@@ -378,6 +385,7 @@ def lease_environ(reason="BOUND", **others):
         (["lease", "--within", "nan"], lease_environ()),
         (["lease", "--within", "inf"], lease_environ()),
         (["lease", "--within", "x"], lease_environ()),
+        (["lease", "--within", "601"], lease_environ()),
         (["lease", "--json"], lease_environ()),
         (["refresh", "../x"], {}),
         (["refresh", "eth1", "eth2"], {}),
@@ -396,6 +404,7 @@ def test_wrong_usage_of_what_hooks_and_timers_call(commands, monkeypatch, argume
 
 
 def test_a_refresh_brings_what_aws_changed_and_says_so_in_the_log(commands):
+    commands.keeps_kernel = True
     commands.run(cli.hotplug, "add", INTERFACE="eth1")
     commands.answers[MACS + SECOND + "/local-ipv4s"] = "10.0.1.10\n10.0.1.11"
     del commands.syslog[:]
@@ -406,6 +415,7 @@ def test_a_refresh_brings_what_aws_changed_and_says_so_in_the_log(commands):
 
 
 def test_a_refresh_that_changes_nothing_says_nothing(commands):
+    commands.keeps_kernel = True
     commands.run(cli.hotplug, "add", INTERFACE="eth1")
     del commands.syslog[:]
     assert commands.run(cli.ec2net, "refresh") == (0, "", "")
@@ -433,7 +443,10 @@ def test_a_refresh_brings_up_what_waits_and_one_of_an_interface_does_not(command
     assert (commands.shown, commands.configured) == ([], [])
     assert commands.run(cli.ec2net, "refresh") == (0, "", "")
     assert (commands.shown, commands.configured) == ([["ifup", "eth1"]], ["eth1.cfg"])
-    assert requested(commands).count(MACS) == 1
+    # The scan asks, and then who has learnt of a card that it did not know.
+    assert requested(commands).count(MACS) == 2
+    assert commands.run(cli.ec2net, "refresh") == (0, "", "")
+    assert MACS not in requested(commands)
 
 
 def test_a_refresh_leaves_down_what_was_taken_down_and_a_scan_does_not(commands):
@@ -518,3 +531,247 @@ def test_a_router_that_is_none_is_one_warning(commands, routers):
     assert len(err.splitlines()) == 1
     assert len(err) < 300
     assert "new_routers" in err
+
+
+BRIDGE = nic("docker0", "02:42:00:00:00:01", True, kind="bridge", index=9)
+FIRST = "9990:\tfrom all lookup main suppress_prefixlength 1 suppress_ifgroup 10000"
+
+
+def settled(commands):
+    """Return whether main is first."""
+    return FIRST in commands.host.runner.kernel[4]
+
+
+def unsettle(commands):
+    """Let somebody delete that rule."""
+    kernel = commands.host.runner.kernel
+    kernel[4] = kernel[4].replace(FIRST + " \n", "")
+    assert not settled(commands)
+
+
+def without_iptables(commands, monkeypatch, wish):
+    """Put the host into a state in which connections should be marked and cannot be."""
+    chosen = settings.DEFAULTS._replace(containers=wish)
+    commands.devices.shown["docker0"] = BRIDGE
+
+    def make(_):
+        host = Commands._host(commands, settings.DEFAULTS)
+        host.settings = host.settings._replace(containers=chosen.containers)
+        host.runner.missing = {"iptables-save"}
+        return host
+
+    monkeypatch.setattr(plan, "Host", make)
+
+
+EACH = [
+    (cli.hotplug, ["add"]),
+    (cli.ifup, ["eth1"]),
+    (cli.ifscan, []),
+    (cli.ec2net, ["refresh"]),
+    (cli.ec2net, ["refresh", "eth1"]),
+    (cli.ec2net, ["lease"]),
+]
+each_command = pytest.mark.parametrize(
+    "command, arguments", EACH, ids=lambda one: getattr(one, "__name__", None) or " ".join(one)
+)
+
+
+def environ_of(arguments):
+    return lease_environ() if arguments == ["lease"] else {"INTERFACE": "eth1"}
+
+
+class TestAllEnis(object):
+    """After each command all ENIs are made to get along with each other."""
+
+    @pytest.fixture(autouse=True)
+    def kernel_stays(self, commands):
+        commands.keeps_kernel = True
+
+    @each_command
+    def test_what_is_missing_is_made_good(self, commands, command, arguments):
+        commands.run(cli.hotplug, "add", INTERFACE="eth1")
+        assert settled(commands)
+        unsettle(commands)
+        del commands.syslog[:]
+        assert commands.run(command, *arguments, **environ_of(arguments)) == (0, "", "")
+        assert settled(commands)
+        assert "all ENIs: 1 kernel change" in [said for _, said in commands.syslog]
+
+    @pytest.mark.parametrize(
+        "command, arguments", [(cli.hotplug, ["remove"]), (cli.ifdown, ["eth1"])]
+    )
+    def test_with_the_last_one_it_is_taken_back(self, commands, command, arguments):
+        commands.run(cli.hotplug, "add", INTERFACE="eth1")
+        del commands.syslog[:]
+        assert commands.run(command, *arguments, INTERFACE="eth1") == (0, "", "")
+        assert not settled(commands)
+        assert set(commands.host.runner.groups.values()) == {0}
+        assert commands.syslog[-1][1].startswith("all ENIs: 1 kernel change, link group of ")
+
+    @pytest.mark.parametrize("action", ["change", "move"])
+    def test_an_event_that_is_none_looks_at_nothing(self, commands, action):
+        commands.run(cli.hotplug, "add", INTERFACE="eth1")
+        unsettle(commands)
+        del commands.host.runner.ran[:]
+        assert commands.run(cli.hotplug, ACTION=action, INTERFACE="eth1") == (0, "", "")
+        assert commands.host.runner.ran == []
+
+    def test_nor_does_the_lease_of_what_is_none_of_ours(self, commands):
+        commands.run(cli.hotplug, "add", INTERFACE="eth1")
+        unsettle(commands)
+        environ = lease_environ(interface="eth9")
+        assert commands.run(cli.ec2net, "lease", **environ) == (0, "", "")
+        assert commands.host.runner.ran == []
+
+    @each_command
+    def test_also_when_metadata_is_silent(self, commands, command, arguments):
+        commands.run(cli.hotplug, "add", INTERFACE="eth1")
+        unsettle(commands)
+        without_metadata(commands)
+        code, _, err = commands.run(command, *arguments, **environ_of(arguments))
+        # Of an add that fails with 75, it is documented that it has changed nothing.
+        assert settled(commands) == (command is not cli.hotplug)
+        assert len(err.splitlines()) <= 1
+        assert code == (0 if command is cli.ifup or arguments == ["lease"] else 75)
+
+    @pytest.mark.parametrize("command, arguments", [(cli.ifscan, []), (cli.ec2net, ["refresh"])])
+    def test_also_when_metadata_talks_nonsense(self, commands, command, arguments):
+        commands.run(cli.hotplug, "add", INTERFACE="eth1")
+        commands.host.runner.groups["eth1"] = 0
+        # Somebody waits, so that it has to be asked.
+        commands.devices.shown["eth2"] = nic("eth2", "02:00:00:00:00:03", index=7)
+        commands.answers["meta-data/mac"] = commands.answers[MACS] = "$(id)"
+        code, _, err = commands.run(command, *arguments)
+        assert commands.host.runner.groups["eth1"] == 10000
+        assert (code, len(err.splitlines())) == (1, 1)
+
+    def test_a_lease_does_not_ask_metadata_which_cards_are_enis(self, commands):
+        commands.run(cli.hotplug, "add", INTERFACE="eth1")
+        unsettle(commands)
+        commands.devices.shown["usb0"] = nic("usb0", "02:00:00:00:00:09", index=7)
+        assert commands.run(cli.ec2net, "lease", **lease_environ()) == (0, "", "")
+        assert MACS not in requested(commands)
+        assert not settled(commands)
+        assert commands.run(cli.ec2net, "refresh") == (0, "", "")
+        assert MACS in requested(commands)
+        assert settled(commands)
+
+    def test_where_nothing_is_to_be_done_it_is_silent(self, commands):
+        commands.run(cli.hotplug, "add", INTERFACE="eth1")
+        del commands.syslog[:]
+        assert commands.run(cli.ec2net, "refresh") == (0, "", "")
+        assert commands.syslog == []
+        assert commands.host.runner.changes == []
+
+    @each_command
+    def test_without_iptables_it_is_a_warning(self, commands, monkeypatch, command, arguments):
+        without_iptables(commands, monkeypatch, "auto")
+        commands.run(cli.hotplug, "add", INTERFACE="eth1")
+        commands.host.run_directory.forget("coexistence")
+        code, _, err = commands.run(command, *arguments, **environ_of(arguments))
+        assert code == 0
+        (line,) = err.splitlines()
+        assert "connections to containers are not marked: cannot run iptables-save" in line
+        assert commands.run(command, *arguments, **environ_of(arguments)) == (0, "", "")
+
+    @each_command
+    def test_who_asks_for_marks_gets_an_error(self, commands, monkeypatch, command, arguments):
+        without_iptables(commands, monkeypatch, "yes")
+        for _ in range(2):
+            commands.run(cli.hotplug, "add", INTERFACE="eth1")
+            code, _, err = commands.run(command, *arguments, **environ_of(arguments))
+            assert code == 1
+            (line,) = err.splitlines()
+            assert "all ENIs: connections cannot be marked: cannot run iptables-save" in line
+            assert settled(commands)
+            assert commands.configured == ["eth1.cfg"]
+
+    def test_after_an_ifup_that_failed_too(self, commands):
+        commands.run(cli.hotplug, "add", INTERFACE="eth1")
+        unsettle(commands)
+        commands.statuses["ifup"] = 3
+        code, _, err = commands.run(cli.ifup, "eth1")
+        assert code == 1
+        assert len(err.splitlines()) == 1
+        assert settled(commands)
+
+    def test_what_failed_before_does_not_hide_what_failed_here(self, commands, monkeypatch):
+        without_iptables(commands, monkeypatch, "yes")
+        commands.statuses["ifup"] = 3
+        code, _, err = commands.run(cli.ifup, "eth1")
+        assert code == 1
+        marks, ifup = err.splitlines()
+        assert "iptables-save" in marks and "ifup eth1: exit code 3" in ifup
+
+    def test_who_finds_the_lock_held_leaves_it_to_the_other(self, commands, monkeypatch):
+        def wait(*_):
+            raise LockHeld("/run/ec2net/coexistence is locked")
+
+        monkeypatch.setattr(coexist, "settle", wait)
+        assert commands.run(cli.hotplug, "add", INTERFACE="eth1") == (0, "", "")
+        assert [said for _, said in commands.syslog if "all ENIs" in said] == []
+        assert commands.configured == ["eth1.cfg"]
+
+    def test_a_mistake_of_ours_is_told_as_one(self, commands, monkeypatch):
+        def fail(*_):
+            raise ZeroDivisionError("x")
+
+        monkeypatch.setattr(coexist, "settle", fail)
+        code, _, err = commands.run(cli.hotplug, "add", INTERFACE="eth1")
+        assert code == 1
+        assert "internal error: ZeroDivisionError: x" in err
+
+
+class TestAllEnisShown(object):
+    """`plan` and `status` show that, and change nothing."""
+
+    @pytest.fixture(autouse=True)
+    def kernel_stays(self, commands):
+        commands.keeps_kernel = True
+
+    def test_a_plan_shows_what_the_first_eni_brings(self, commands):
+        commands.devices.shown["docker0"] = BRIDGE
+        code, out, err = commands.run(cli.ec2net, "plan")
+        assert (code, err) == (0, "")
+        shown = " ".join(out[out.index("all ENIs:") :].split())
+        assert "+ ip link set dev eth0 group 10000" in shown
+        assert "+ ip rule add pref 9990 lookup main" in shown
+        assert "+ sysctl -w net/ipv4/conf/eth1/rp_filter=2" in shown
+        assert "+ iptables -t mangle -A PREROUTING -j EC2NET + iptables" in shown
+        assert "+ iptables -t mangle -A EC2NET -i eth1 -m conntrack" in shown
+        assert max(len(line) for line in out.splitlines()) <= 80
+
+    @pytest.mark.parametrize("above", ["aaa0", "zzz0"])
+    def test_a_bridge_does_not_hide_that_its_port_is_an_eni(self, commands, above):
+        commands.devices.shown["eth0"] = nic("eth0", PRIMARY, True, master=above)
+        commands.devices.shown[above] = nic(above, PRIMARY, True, kind="bridge", index=10)
+        _, out, __ = commands.run(cli.ec2net, "plan")
+        assert "+ ip link set dev {0} group 10000\n".format(above) in out
+
+    @pytest.mark.parametrize("command", ["plan", "status"])
+    @pytest.mark.parametrize("arguments", [[], ["--json"]], ids=["text", "JSON"])
+    def test_nothing_is_changed(self, commands, command, arguments):
+        commands.run(cli.hotplug, "add", INTERFACE="eth1")
+        unsettle(commands)
+        commands.run(cli.ec2net, command, *arguments)
+        assert commands.host.runner.changes == commands.host.sysctl.written == []
+
+    def test_the_status_ends_with_it(self, commands):
+        commands.run(cli.hotplug, "add", INTERFACE="eth1")
+        assert commands.run(cli.ec2net, "status")[1].splitlines()[-1] == "all ENIs: main first"
+        unsettle(commands)
+        last = commands.run(cli.ec2net, "status")[1].splitlines()[-1]
+        assert last == "all ENIs: differs: 1 kernel change"
+
+    def test_on_a_host_with_just_the_primary_there_is_nothing_to_say(self, commands):
+        commands.devices = FakeDevices(nic("eth0", PRIMARY, True))
+        for command in ("plan", "status"):
+            assert "all ENIs" not in commands.run(cli.ec2net, command)[1]
+            assert commands.host.runner.ran == []
+
+    def test_without_iptables_the_status_says_so(self, commands, monkeypatch):
+        without_iptables(commands, monkeypatch, "auto")
+        commands.run(cli.hotplug, "add", INTERFACE="eth1")
+        code, out, _ = commands.run(cli.ec2net, "status")
+        assert code == 0
+        assert "connections cannot be marked: cannot run iptables-save" in " ".join(out.split())

@@ -7,12 +7,17 @@ import os
 import pytest
 
 from ec2net_legacy import metadata, notes
+from ec2net_legacy.coexistence import Managed
 from ec2net_legacy.host.rundir import RunDirectory
-from ec2net_legacy.model import Address, Lease
-from tests.unit.fakes import SECOND, THIRD, eni_texts, ipv6_texts
+from ec2net_legacy.model import Address, Lease, MainFirst, MarkRule, Route
+from tests.unit.fakes import PRIMARY, SECOND, THIRD, eni_texts, ipv6_texts
 
 ENI = metadata.parse_eni(SECOND, eni_texts(1, {"local-ipv4s": "10.0.1.10\n10.0.1.11"}))
 ADDRESSES = (Address("10.0.1.11", 32, "eth0"), Address("2600:1f18::b", 128, "eth0"))
+def shortened(text):
+    return repr(text[:40])
+
+
 GARBAGE = [
     "",
     "\n",
@@ -24,6 +29,8 @@ GARBAGE = [
     "null",
     '"x"',
     "\x00\xff",
+    "[" * 200000,
+    '{"eth1": 1' + "0" * 400 + "}",
     '{"eni": null, "asked": 1}',
     '{"eni": {}, "asked": 1}',
     '{"eni": [], "asked": 1}',
@@ -50,7 +57,7 @@ def test_metadata_of_another_eni_of_that_name_is_none(directory):
     assert notes.metadata(directory, "eth2", SECOND) == (None, 0.0)
 
 
-@pytest.mark.parametrize("text", GARBAGE, ids=repr)
+@pytest.mark.parametrize("text", GARBAGE, ids=shortened)
 def test_garbage_is_nothing(directory, text):
     for name in ("metadata", "addresses", "lease", "wish"):
         directory.write(name + "-eth1", text)
@@ -173,3 +180,104 @@ def test_what_somebody_else_could_have_written_is_not_believed(
     assert notes.added_addresses(directory, "eth1") == ()
     assert notes.router(directory, "eth1", ENI) == ""
     assert notes.wish(directory, "eth1", 7) == ""
+
+
+DONE = notes.Coexistence(
+    enis={"eth1": (3, Managed("eth1", 10001, 10001, "10.0.1.0/24", (4, 6), False))},
+    items=(
+        MainFirst(1, 10000, 9990, 4),
+        MarkRule(0x100, 0x3F00, 10001, 10001, 6),
+        Route("10.9.0.0/16", "10.8.0.1", "tun0", 10001, 4),
+        Route("fd00:17::/64", "", "docker0", 10001, 6),
+    ),
+    groups={"eth1": [3, 0, 10000]},
+    parameters={"net/ipv4/conf/eth1.5/rp_filter": [3, 1, 2]},
+    chains=(4, 6),
+    cannot=(6,),
+    failed=(4,),
+)
+
+
+def test_what_all_enis_have_in_common_is_remembered(directory):
+    notes.keep_coexistence(directory, DONE)
+    assert notes.coexistence(directory) == DONE
+
+
+@pytest.mark.parametrize("field", notes.Coexistence._fields)
+def test_each_part_of_that_is_worth_a_note(directory, field):
+    part = notes.NO_COEXISTENCE._replace(**{str(field): getattr(DONE, field)})
+    notes.keep_coexistence(directory, part)
+    assert notes.coexistence(directory) == part
+
+
+def test_where_there_is_nothing_in_common_there_is_no_note(directory):
+    notes.keep_coexistence(directory, notes.NO_COEXISTENCE)
+    assert notes.coexistence(directory) == notes.NO_COEXISTENCE
+    notes.keep_coexistence(directory, DONE)
+    notes.keep_coexistence(directory, notes.NO_COEXISTENCE)
+    assert directory.read("coexistence") is None
+
+
+def test_the_same_in_another_order_is_not_written_again(directory, tmpdir):
+    notes.keep_coexistence(directory, DONE)
+    before = os.stat(str(tmpdir.join("run", "coexistence"))).st_ino
+    notes.keep_coexistence(directory, DONE._replace(items=DONE.items[::-1]))
+    assert os.stat(str(tmpdir.join("run", "coexistence"))).st_ino == before
+
+
+@pytest.mark.parametrize("text", GARBAGE, ids=shortened)
+def test_garbage_is_nothing_in_common_and_no_eni(directory, text):
+    directory.write("coexistence", text)
+    directory.write("enis", text)
+    assert notes.coexistence(directory) == notes.NO_COEXISTENCE
+    assert SECOND not in notes.enis(directory)
+
+
+@pytest.mark.parametrize(
+    "field, value",
+    [
+        ("enis", {"eth1": [3]}),
+        ("enis", {"eth1": [3, ["eth1", 10001]]}),
+        ("enis", {"eth1": [3, ["eth1", 10001, 10001, "", 4, False]]}),
+        ("items", [["MainFirst", 1]]),
+        ("items", [["Group", "eth1", 7]]),
+        ("items", [["MainFirst", 1, 10000, 9990, 5]]),
+        ("items", [[]]),
+        ("items", [7]),
+        ("items", None),
+        ("items", [["MainFirst", 1, 10000, [9990], 4]]),
+        ("items", [["MainFirst", 1, 10000, 9990, {}]]),
+        ("groups", {"": [3, 0, 1]}),
+        ("groups", {"eth1\0": [3, 0, 1]}),
+        ("groups", {"../eth1": [3, 0, 1]}),
+        ("parameters", {"foo": [3, 0, 1]}),
+        ("parameters", {"kernel/core_pattern": [3, 0, 1]}),
+        ("parameters", {"net/ipv4/conf/../rp_filter/x": [3, 0, 1]}),
+        ("chains", [4, 6, 9]),
+        ("chains", [-1]),
+        ("groups", []),
+        ("groups", {"eth1": [3, 0]}),
+        ("groups", {"eth1": [3, 0, "x"]}),
+        ("parameters", {"x": [3, 0, None]}),
+        ("parameters", {"x": [3, 0, float("inf")]}),
+        ("chains", 4),
+        ("cannot", ["x"]),
+        ("failed", [None]),
+        ("more", []),
+    ],
+)
+def test_what_is_wrong_in_a_part_makes_all_of_it_nothing(directory, field, value):
+    notes.keep_coexistence(directory, DONE)
+    kept = json.loads(directory.read("coexistence"))
+    kept[field] = value
+    directory.write("coexistence", json.dumps(kept))
+    assert notes.coexistence(directory) == notes.NO_COEXISTENCE
+
+
+def test_which_cards_are_enis_is_remembered(directory):
+    assert notes.enis(directory) == {}
+    notes.keep_enis(directory, {SECOND: True, THIRD: False, PRIMARY: 12.5})
+    assert notes.enis(directory) == {SECOND: True, THIRD: False, PRIMARY: 12.5}
+    assert notes.enis(directory)[SECOND] is True
+    notes.keep_enis(directory, {})
+    assert directory.read("enis") is None

@@ -5,7 +5,11 @@ import json
 
 import pytest
 
-from ec2net_legacy import report, workflow
+from ec2net_legacy import notes, report, workflow
+from ec2net_legacy.coexist import Settlement
+from ec2net_legacy.kernel import netfilter
+from ec2net_legacy.kernel.diff import Change
+from ec2net_legacy.model import MainFirst, MarkRule, Route
 from tests.unit.fakes import (
     COMMON_RULES,
     PRIMARY,
@@ -20,7 +24,9 @@ from tests.unit.fakes import (
 )
 
 PRESENT = {
-    4: COMMON_RULES + "3: eth1    inet 10.0.1.10/24 scope global eth1\\       valid_lft forever\n"
+    4: COMMON_RULES
+    + "3: eth1    inet 10.0.1.10/24 scope global eth1\\       valid_lft forever\n"
+    + "10.0.1.0/24 dev eth1 proto kernel scope link src 10.0.1.10 \n"
 }
 FIFTY = "\n".join("10.0.1.{0}".format(number) for number in range(10, 60))
 
@@ -63,7 +69,7 @@ def test_the_state_of_an_interface_is_one_of_three(survey):
 
 def test_what_differs_is_counted(survey):
     found = survey(add=["eth2"])
-    assert report.state_of(by_name(found, "eth1"))[1] == "1 file, 4 kernel changes"
+    assert report.state_of(by_name(found, "eth1"))[1] == "1 file, 6 kernel changes"
     assert report.state_of(by_name(found, "eth2"))[1] == "not up"
     assert "primary" in report.state_of(by_name(found, "eth0"))[1]
 
@@ -130,11 +136,18 @@ def test_json_of_a_plan_has_everything(survey):
     assert [one["path"] for one in eth1["files"]] == ["/etc/network/interfaces.d/eth1.cfg"]
     assert eth1["files"][0]["before"] is None
     assert eth1["files"][0]["after"].startswith("#")
-    assert eth1["kernel"][-1] == {
-        "family": 4,
-        "add": True,
-        "ip": "rule add pref 10001 from 10.0.1.10 lookup 10001",
-    }
+    assert eth1["kernel"][-2:] == [
+        {
+            "family": 4,
+            "add": True,
+            "ip": "rule add pref 10001 from 10.0.1.10 lookup 10001",
+        },
+        {
+            "family": 4,
+            "add": False,
+            "ip": "route del 10.0.1.0/24 dev eth1 proto kernel scope link src 10.0.1.10",
+        },
+    ]
     assert eth2["live"] is False
 
 
@@ -152,7 +165,7 @@ def test_json_of_the_status_has_the_columns_and_more(survey):
         "addresses": ["10.0.1.10"],
         "prefixes": [],
         "state": "differs",
-        "why": "1 file, 4 kernel changes",
+        "why": "1 file, 6 kernel changes",
         "warning": None,
     }
 
@@ -168,7 +181,7 @@ def test_the_log_says_in_a_line_what_was_done(survey):
     line = report.summary(plan, "add")
     assert "1 address" in line and "table 10001" in line
     assert "wrote /etc/network/interfaces.d/eth1.cfg" in line
-    assert "4 kernel changes" in line
+    assert "6 kernel changes" in line
     done = plan._replace(files={}, steps=[])
     assert "nothing to change" in report.summary(done, "add")
     assert "nothing" in report.summary(done, "remove")
@@ -181,3 +194,115 @@ def test_numbers_agree_with_their_nouns(survey):
     texts = {"local-ipv4s": "10.0.1.10\n10.0.1.11", "ipv4-prefix": "10.0.1.64/28"}
     line = report.summary(by_name(survey(eni_texts(1, texts)), "eth1"), "add")
     assert "2 addresses, 1 prefix," in line
+
+
+def common(**fields):
+    """Return a settlement in which nothing differs but `fields`."""
+    nothing = Settlement([], [], {}, {}, {}, notes.NO_COEXISTENCE, notes.NO_COEXISTENCE, "")
+    return nothing._replace(**fields)
+
+
+MAIN_FIRST = MainFirst(1, 10000, 9990, 4)
+MAIN_FIRST6 = MainFirst(4, 10000, 9990, 6)
+LONG = "/".join(["fd00:1234:5678:9abc:def0:1234:5678:9abc", "128"])
+EVERYTHING = common(
+    steps=[
+        Change(False, MarkRule(0x100, 0xF0, 10001, 10001, 4)),
+        Change(True, MarkRule(0x100, 0x3F00, 10001, 10001, 6)),
+        Change(True, Route(LONG, "fe80::1234:5678:9abc:def0", "abcdefghijklmno", 10001, 6)),
+    ],
+    main_first=[MAIN_FIRST, MAIN_FIRST6],
+    groups={"eth1": 10000, "eth0": 10000},
+    parameters={"net/ipv4/conf/eth1.5/rp_filter": 2},
+    chains={4: netfilter.rules([("eth1", 0x100)], 0x3F00, ["eth0", "eth1"]), 6: ()},
+)
+
+
+def done(**fields):
+    return common(done=notes.NO_COEXISTENCE._replace(**fields))
+
+
+def test_a_plan_shows_what_all_enis_have_in_common(survey):
+    text = report.plans_text(plans_of(survey()), EVERYTHING)
+    whole = " ".join(text[text.index("all ENIs:") :].split())
+    for line in (
+        "- ip rule del pref 10001 fwmark 0x100/0xf0 lookup 10001",
+        "+ ip -6 rule add pref 10001 fwmark 0x100/0x3f00 lookup 10001",
+        "+ ip link set dev eth0 group 10000 + ip link set dev eth1 group 10000",
+        "+ ip rule add pref 9990 lookup main suppress_prefixlength 1 suppress_ifgroup 10000",
+        "+ ip -6 rule add pref 9990 lookup main suppress_prefixlength 4 suppress_ifgroup 10000",
+        "+ sysctl -w net/ipv4/conf/eth1.5/rp_filter=2",
+        "+ iptables -t mangle -A PREROUTING -j EC2NET",
+        "+ iptables -t mangle -A EC2NET -i eth0 -j RETURN",
+        "- ip6tables -t mangle -X EC2NET",
+    ):
+        assert line in whole
+
+
+def test_where_that_is_in_step_a_plan_is_as_without(survey):
+    plans = plans_of(survey())
+    in_step = done(items=(MAIN_FIRST,))
+    assert report.plans_text(plans, in_step) == report.plans_text(plans)
+
+
+def test_a_plan_says_why_connections_will_not_be_marked(survey):
+    text = report.plans_text(plans_of(survey()), done()._replace(problem="no iptables"))
+    assert text.endswith("\nall ENIs:\nconnections cannot be marked: no iptables\n")
+
+
+@pytest.mark.parametrize(
+    "settlement, said",
+    [
+        (common(), []),
+        (done(items=(MAIN_FIRST6,)), ["all ENIs: main first"]),
+        (done(cannot=(4,)), ["all ENIs: copies of main's routes"]),
+        (
+            done(items=(MAIN_FIRST,), chains=(4,)),
+            ["all ENIs: main first; connections marked"],
+        ),
+        (
+            done(items=(MAIN_FIRST,))._replace(groups={"eth1": 7}),
+            ["all ENIs: main first; differs: link group of eth1"],
+        ),
+        (
+            done(items=(MAIN_FIRST,))._replace(problem="no iptables"),
+            ["all ENIs: main first; connections cannot be marked: no iptables"],
+        ),
+        # What is wanted and not there is not "on".
+        (
+            done(items=(MAIN_FIRST,))._replace(main_first=[MAIN_FIRST]),
+            ["all ENIs: differs: 1 kernel change"],
+        ),
+        (
+            done(chains=(4,), cannot=(4,))._replace(chains={4: ("-A EC2NET -j RETURN",)}),
+            ["all ENIs: copies of main's routes; differs: marks of connections"],
+        ),
+        (
+            done(items=(MAIN_FIRST,), chains=(4,), failed=(4,))._replace(problem="no iptables"),
+            ["all ENIs: main first; connections cannot be marked: no iptables"],
+        ),
+        (
+            done(enis={"eth1": (3, None)}),
+            ["all ENIs: main is not first until metadata says which cards are ENIs"],
+        ),
+    ],
+)
+def test_the_status_ends_with_a_line_about_all_enis(survey, settlement, said):
+    found = survey()
+    without = report.status_text(found).splitlines()
+    assert report.status_text(found, settlement).splitlines() == without + said
+
+
+def test_what_is_said_of_all_enis_fits_80_columns(survey):
+    found = survey()
+    whole = EVERYTHING._replace(problem="cannot run iptables-save: No such file; " * 3)
+    for text in (report.status_text(found, whole), report.plans_text(plans_of(found), whole)):
+        assert max(len(line) for line in text.splitlines()) <= 80
+        assert text.endswith("\n") and not text.endswith("\n\n")
+
+
+def test_the_log_says_in_a_line_what_was_done_for_all_enis():
+    assert report.settlement_summary(common()) == ""
+    assert report.settlement_summary(EVERYTHING) == (
+        "5 kernel changes, link group of eth0 eth1, 1 kernel parameter, marks of connections"
+    )
