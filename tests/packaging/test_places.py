@@ -14,6 +14,7 @@ UNITS = {
     "ec2-ifup@.service",
     "ec2-ifdown@.service",
     "elastic-network-interfaces.service",
+    "ec2net-docker.service",
 }
 JOBS = {
     "etc/init/ec2-ifup.conf",
@@ -35,6 +36,7 @@ RULES = "53-ec2-network-interfaces.rules"
 GENERATOR = "etc/udev/rules.d/75-persistent-net-generator.rules"
 ENABLED = {
     "etc/systemd/system/multi-user.target.wants/elastic-network-interfaces.service",
+    "etc/systemd/system/docker.service.wants/ec2net-docker.service",
     "etc/systemd/system/timers.target.wants/ec2net-refresh.timer",
 }
 
@@ -136,6 +138,8 @@ def test_the_init_system_of_a_tree_is_recognised(tmp_path, sign, found):
         ("PREFIX", "opt"),
         ("LEASE_TIMEOUT", "5; reboot"),
         ("LEASE_TIMEOUT", "0"),
+        ("LEASE_TIMEOUT", "601"),
+        ("LEASE_TIMEOUT", "999"),
         ("PYTHON", "/opt/a|b/python"),
     ],
 )
