@@ -98,6 +98,8 @@ def run_unit_tests(session, *pins):
     session.run("python", "-m", "pytest", "-q", *session.posargs, env=env)
 
 
+# It waits, beside the machines.
+TEN_MINUTES = "tests/netns/test_ten_minutes.py"
 SYSTEM_PYTHON = shutil.which("python3", path="/usr/bin")
 
 
@@ -111,7 +113,7 @@ def lab(session):
                     "pytest", "pytest-xdist")
     session.run("python", "-c", "import sys; assert sys.version_info >= (3, 9), sys.version")
     # Labs are namespaces of their own and wait more than they work.
-    session.run("python", "-m", "pytest", "-n", "2", "--dist", "loadfile",
+    session.run("python", "-m", "pytest", "-n", "2", "--dist", "loadfile", "--ignore", TEN_MINUTES,
                 *(session.posargs or directories))
 
 
@@ -120,5 +122,5 @@ def vm(session):
     """Run the tests on machines in QEMU, several at a time; needs root and Python 3.9 or later."""
     session.install("-q", "-c", PINS + "unit-py3.txt", "-c", PINS + "tools.txt",
                     "pytest", "pytest-xdist")
-    session.run("python", "-m", "pytest", "-q", "-n", "4", "--dist", "loadgroup",
-                *(session.posargs or ["tests/vm"]))
+    session.run("python", "-m", "pytest", "-q", "-n", "5", "--dist", "loadgroup",
+                *(session.posargs or ["tests/vm", TEN_MINUTES]))

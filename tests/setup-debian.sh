@@ -4,8 +4,8 @@
 set -eu
 
 set -- debian-archive-keyring debootstrap dnsmasq-base e2fsprogs git ifupdown iproute2 \
-    iputils-ping isc-dhcp-client make nftables procps python3 python3-configobj python3-requests \
-    python3-venv qemu-system-x86 qemu-utils shellcheck strace util-linux
+    iptables iputils-ping isc-dhcp-client make nftables procps python3 python3-configobj \
+    python3-requests python3-venv qemu-system-x86 qemu-utils shellcheck strace util-linux
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
     echo "$0: neither Debian nor a derivative: install these yourself, or their like: $*"

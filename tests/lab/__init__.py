@@ -2,6 +2,7 @@
 
 from .lab import Lab
 from .namespaces import CommandFailed, LabUnavailable, available, wait_for
+from .tcp import ask
 from .vpc import Eni
 
-__all__ = ["CommandFailed", "Eni", "Lab", "LabUnavailable", "available", "wait_for"]
+__all__ = ["CommandFailed", "Eni", "Lab", "LabUnavailable", "ask", "available", "wait_for"]

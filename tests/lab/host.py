@@ -46,6 +46,8 @@ _STAND_INS = {
     **dict.fromkeys(("ifup", "ifdown", "dhclient-script"), "/sbin"),
 }
 
+# The machine may run containers; the host does when a test says so.
+_CONTAINERS = tuple(f"/usr/bin/{name}" for name in ("containerd", "docker", "dockerd", "podman"))
 # What ``snapshot`` looks at.
 WATCHED = {"debian": ("/etc/network", "/etc/dhcp"), "rhel": ("/etc/sysconfig", "/etc/dhcp")}
 # What differs between two listings of the same configuration.
@@ -73,7 +75,7 @@ def _debian(primary: Eni, interfaces_line: str) -> Dict[str, Any]:
     """The machine is a Debian; its dhclient.conf stays."""
     interfaces = _INTERFACES.format(primary=primary.name, interfaces_line=interfaces_line)
     return {
-        "absent": (),
+        "absent": _CONTAINERS,
         "empty": ("/etc/network/interfaces.d", "/var/lib/dhcp"),
         "files": {"/etc/network/interfaces": interfaces},
         "programs": {},
@@ -84,7 +86,7 @@ def _rhel(primary: Eni) -> Dict[str, Any]:
     """Debian's ip and dhclient among our stand-ins; see rhel/README.md."""
     source = Path(__file__).with_name("rhel")
     return {
-        "absent": ("/etc/network", "/sbin/ifquery", "/var/lib/dhcp"),
+        "absent": ("/etc/network", "/sbin/ifquery", "/var/lib/dhcp", *_CONTAINERS),
         "empty": ("/etc/dhcp", "/etc/dhcp/dhclient.d", "/etc/sysconfig", _SCRIPTS,
                   "/var/lib/dhclient"),
         "files": {

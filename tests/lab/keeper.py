@@ -2,9 +2,10 @@
 
 Run by :mod:`tests.lab.namespaces` as the first process of a new PID namespace.  It makes the
 three network namespaces, hands them to the lab as open file descriptors over its control socket,
-and then waits for that socket to close.  The kernel closes it however the lab's process ends, so
-``SIGKILL`` needs no handling of its own; and when process 1 of a PID namespace ends, the kernel
-kills all the others: dhclient, dnsmasq and whatever a test has started in the background.
+makes another for each name that comes from there, and waits for that socket to close.  The
+kernel closes it however the lab's process ends, so ``SIGKILL`` needs no handling of its own; and
+when process 1 of a PID namespace ends, the kernel kills all the others: dhclient, dnsmasq and
+whatever a test has started in the background.
 
 Namespaces are handed over as descriptors because they have no names then: nothing in
 ``/run/netns``, no process numbers to translate between PID namespaces, and two labs cannot meet.
@@ -148,7 +149,8 @@ def make(control: socket.socket, name: str, flags: int,
     """
     child = os.fork()
     if child:
-        os.waitpid(child, 0)
+        with contextlib.suppress(ChildProcessError):  # `reap` has been faster
+            os.waitpid(child, 0)
         return
     try:
         unshare(flags)
@@ -173,7 +175,7 @@ def reap(_signal: int, _frame: object) -> None:
 
 
 def main() -> None:
-    """Make the namespaces, wait until the lab's process is gone, then end everything."""
+    """Make the namespaces until the lab's process is gone, then end everything."""
     control = socket.socket(fileno=int(sys.argv[1]))
     settings = json.loads(control.recv(1 << 20))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -191,8 +193,11 @@ def main() -> None:
 
     signal.signal(signal.SIGCHLD, reap)
     with contextlib.suppress(ConnectionError):
-        while control.recv(1):
-            pass
+        while True:
+            name = control.recv(4096).decode()
+            if not name:
+                break
+            make(control, name, CLONE_NEWNET)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     with contextlib.suppress(ProcessLookupError):
         os.kill(-1, signal.SIGKILL)  # before the directory goes: daemons write logs there

@@ -11,14 +11,21 @@ import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Union
+from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Union
 
-from . import host, imds
-from .namespaces import Daemon, Namespaces
+from . import host, imds, tcp
+from .namespaces import Daemon, Namespace, Namespaces
 from .router import IMDS_ADDRESS, Router
 from .vpc import INSTANCE_ID, REGION, Eni, Vpc, Wanted
 
 IMDS_PORT = 80
+
+
+class Neighbour(NamedTuple):
+    """Another instance in the VPC."""
+
+    namespace: Namespace
+    address: str
 
 
 class Lab:
@@ -55,6 +62,8 @@ class Lab:
         self._endpoint = "enabled"
         self._namespaces: Optional[Namespaces] = None
         self._imds: Optional[Daemon] = None
+        self._servers: List[Daemon] = []
+        self._neighbours: List[Eni] = []
         self._router: Optional[Router] = None
 
         first = self._new_eni(primary, "10.0.0.0/24", primary_addresses)
@@ -95,6 +104,8 @@ class Lab:
             self._namespaces.close()
             self._namespaces = None
         self.imds_stop()
+        for server in self._servers:
+            server.stop()
         if self._router is not None:
             self._router.close()
             self._router = None
@@ -154,7 +165,8 @@ class Lab:
             taken = {eni.device_number for eni in self.enis.values()
                      if (eni.network_card or 0) == (options["network_card"] or 0)}
             options["device_number"] = next(n for n in itertools.count() if n not in taken)
-        addressed = [word for eni in self.enis.values() for word in eni.addresses + eni.ipv6]
+        enis = [*self.enis.values(), *self._neighbours]
+        addressed = [word for eni in enis for word in eni.addresses + eni.ipv6]
         return self.vpc.eni(name, subnet, addresses, taken=addressed, **options)
 
     def attach(self,  # noqa: PLR0913
@@ -183,6 +195,18 @@ class Lab:
         self.enis[name] = eni = replace(eni, attached=time.time())
         self._publish()
         return eni
+
+    def neighbour(self, subnet: str) -> Neighbour:
+        """Launch another instance, with one address in a subnet of the VPC."""
+        name = f"neighbour{len(self._neighbours)}"
+        eni = self._new_eni(name, subnet, device_number=0)
+        namespace = self.namespaces.add(name)
+        self.vpc_router.attach(eni, name)
+        self._neighbours.append(eni)
+        lines = [f"link set {name} up", f"address add {eni.link} dev {name}",
+                 f"route add default via {eni.gateway}"]
+        namespace.run(["ip", "-batch", "-"], input="\n".join(lines) + "\n")
+        return Neighbour(namespace, str(eni.address))
 
     def detach(self, name: str, keep_metadata: bool = False) -> None:
         """Detach an ENI; with ``keep_metadata`` the metadata lists it until ``forget``."""
@@ -224,6 +248,15 @@ class Lab:
         self.enis[eni.name] = eni
         self._publish()
         return eni
+
+    # Connections
+
+    def serve(self, namespace: Namespace, port: int = 80) -> None:
+        """Answer TCP connections in a namespace as long as the lab is there; see ``ask``."""
+        server = Daemon(namespace, tcp.server(namespace.name, port),
+                        self.directory / "tcp.err")
+        self._servers.append(server)
+        server.ready()
 
     # What became of packets
 

@@ -20,7 +20,8 @@ import time
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
-COMMANDS = ("ip", "nft", "dnsmasq", "ping", "nsenter", "unshare", "mount", "ifup", "dhclient")
+COMMANDS = ("ip", "nft", "iptables", "dnsmasq", "ping", "nsenter", "unshare", "mount", "ifup",
+            "dhclient")
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # Commands in the lab see nothing of the caller's environment: proxies, locales, virtual
 # environments and the like would make tests depend on who runs them.
@@ -250,7 +251,7 @@ class Daemon:
 
 
 class Namespaces:
-    """The namespaces of one lab: ``router``, ``client`` and ``host``."""
+    """The namespaces of one lab: ``router``, ``client``, ``host`` and those that are added."""
 
     def __init__(self, directory: Path, settings: Dict[str, Any]):
         command = _unshare()
@@ -281,6 +282,14 @@ class Namespaces:
         self.router = self._namespace("router")
         self.client = self._namespace("client")
         self.host = self._namespace("host")
+
+    def add(self, name: str) -> Namespace:
+        """Make one more network namespace, with nothing in it."""
+        self._control.send(name.encode())
+        self._receive()
+        added = self._namespace(name)
+        added.run(["ip", "link", "set", "lo", "up"])
+        return added
 
     def _receive(self) -> None:
         size = array.array("i").itemsize

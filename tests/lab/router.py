@@ -107,9 +107,12 @@ class Router:
     def _nft(self, script: str) -> None:
         self.namespace.run(["nft", "-f", "-"], input=script)
 
-    def attach(self, eni: Eni) -> None:
-        """Plug an ENI into the host: the device, its port, and all that belongs to the port."""
-        host = self._namespaces.net("host")
+    def attach(self, eni: Eni, instance: str = "host") -> None:
+        """Plug an ENI into an instance: the device, its port, and all that belongs to the port.
+
+        Only the host gets DHCP.
+        """
+        host = self._namespaces.net(instance)
         lines = [
             self._cable(eni, host),
             f"link set {eni.port} up addrgenmode none",
@@ -141,6 +144,8 @@ class Router:
             f"net/ipv6/neigh/{eni.port}/proxy_delay": 0,
         })
         self._nft(_PORT.format(port=eni.port) + self._elements("add", eni, sources))
+        if instance != "host":
+            return
         # In a machine Debian 11's dhclient (4.4.1) overlooks an offer within milliseconds.
         self._dhcp[eni.name] = DhcpServer(self.namespace, self._directory, eni, self._dns,
                                           offer_after=1 if self._taps else 0)
