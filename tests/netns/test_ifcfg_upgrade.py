@@ -82,6 +82,10 @@ def pinged(lab, addresses):
         assert numbers == list(range(1, len(numbers) + 1)), address
 
 
+# As the kernel makes it, and in its place.
+CONNECTED = ("{} proto kernel scope link src 10.0.1.10", "{} scope link metric 10001")
+
+
 def addresses(lab):
     """Return the IPv4 addresses of eth1 with their lengths."""
     shown = lab.host(["ip", "-4", "-o", "address", "show", "dev", "eth1"]).stdout
@@ -101,9 +105,12 @@ def test_an_interface_in_use_is_taken_over_without_losing_a_packet(lab, command)
         lab.host(command)
     assert (dhclient(lab), read(lab, "/sys/class/net/eth1/flags")) == (pid, flags)
     assert lab.drops("eth0") + lab.drops("eth1") == 0
-    # The addresses have the length that they had, and the routes are the same; of the rules,
-    # there is one for each source and none but with our priority.
-    assert dict(kernel(lab), rules=None) == before
+    # The addresses have the length that they had, and the routes are the same, but for main's to
+    # the subnet; of the rules, there is one for each source and none but with our priority.
+    made, ours = [line.format("10.0.1.0/24 dev eth1") for line in CONNECTED]
+    routes = [ours if line == made else line for line in before["routes"]]
+    assert sorted(kernel(lab)["routes"]) == sorted(routes)
+    assert dict(kernel(lab), rules=None, routes=None) == dict(before, routes=None)
     rules = lab.host(["ip", "rule", "show", "table", "10001"]).stdout.splitlines()
     assert sorted(line.split()[:3] for line in rules) == [
         ["10001:", "from", source] for source in eni.addresses + eni.prefixes

@@ -83,8 +83,8 @@ def test_down_leaves_everything_as_it_was(lab, down):
 
 def test_the_generated_file_takes_back_what_it_added_without_the_product(lab):
     lab.attach("eth1", subnet="10.0.1.0/24", addresses=3)
-    before = kernel(lab)
     hotplug(lab, "add")
+    before = kernel(lab)
     lab.host(["make", "-s", "-C", str(REPOSITORY), "uninstall"])
     lab.fault(".*", action="hang")
     lab.host(["ifup", "eth1"])
