@@ -70,12 +70,8 @@ class Story:
         print("  router: {} replies dropped for a foreign source address\n".format(dropped))
 
 
-def tell(lab):
-    """Run the demo in `lab`."""
-    story = Story(lab)
-    print(PICTURE)
-    before = lab.snapshot()
-
+def without_ec2net(story, lab):
+    """Attach the ENI and bring it up by DHCP alone."""
     story.heading("An ENI is attached, without ec2net")
     story.say("""The ENI gets an address by plain DHCP and two more by hand. Requests from outside
         come in by eth1; the replies follow the main table's default route, out of eth0. There the
@@ -92,6 +88,15 @@ def tell(lab):
     story.run("ifdown", "eth1", quiet=True)
     lab.host(["rm", CONFIG])
 
+
+def tell(lab):
+    """Run the demo in `lab`."""
+    story = Story(lab)
+    print(PICTURE)
+    before = lab.snapshot()
+
+    without_ec2net(story, lab)
+
     story.heading("The same ENI, with ec2net")
     story.say("One command asks the metadata service and writes the distribution's own file:")
     print()
@@ -105,10 +110,12 @@ def tell(lab):
     story.heading("What is different now")
     story.say("""The kernel tries the rules in the order of their numbers. A packet from one of the
         ENI's addresses now meets a rule that sends it to the ENI's own route table, before the one
-        for everything else (main):""")
+        for everything else (main). Rule 9990 is for containers, VPNs and other networks of the
+        host: it asks main first, but for the default route and what leaves by an ENI.""")
     print()
     story.run("ip", "rule")
     story.run("ip", "route", "show", "table", "10001")
+    story.run("ec2net", "explain", "--from", "10.0.1.11", "--to", "198.51.100.10")
     story.run("ec2net", "status")
     story.reach(expected=True)
 
