@@ -28,11 +28,18 @@ def number_offset(name, eni):
     The first is what all older tools used, the second what amazon-ec2-net-utils 2.x uses; users'
     scripts rely on both.
     """
-    by_name = re.match(r"eth([0-9]{1,4})\Z", name)
-    if by_name:
-        return int(by_name.group(1))
+    by_name = offset_by_name(name)
+    if by_name is not None:
+        return by_name
     card, device = eni.network_card, eni.device_number  # type: int, int
     return 100 * card + device
+
+
+def offset_by_name(name):
+    # type: (str) -> Optional[int]
+    """Return N of ``ethN``, None for other names."""
+    found = re.match(r"eth([0-9]{1,4})\Z", name)
+    return int(found.group(1)) if found else None
 
 
 def choose_offset(name, eni, present, taken):

@@ -3,7 +3,7 @@ from __future__ import absolute_import, print_function, unicode_literals
 
 import logging
 
-from ec2net_legacy import notes
+from ec2net_legacy import desired, notes
 from ec2net_legacy._typing import TYPE_CHECKING
 from ec2net_legacy.distribution import (
     bring_up,
@@ -41,7 +41,7 @@ from ec2net_legacy.reconcile import apply_steps, carry_out
 if TYPE_CHECKING:
     from typing import Any, Callable, Dict, FrozenSet, List, Optional, Tuple
 
-    from ec2net_legacy.model import Device, Eni
+    from ec2net_legacy.model import Device, Eni, Rule
     from ec2net_legacy.plan import Host, Plan
 
 _log = logging.getLogger(__name__)
@@ -154,7 +154,10 @@ def _remove(host, name, stays_down):
         return left_alone_plan(name, reason)
     configuration = backend.configuration(name)
     device = host.devices.device(name)  # type: Optional[Device]
-    ends_dhclient = bool(configuration.text) and (backend.DHCLIENT_NEEDS_FILES or device is None)
+    was_ours = bool(configuration.text)
+    stray = [] if was_ours or device is not None else _stray_rules(host, name)
+    was_ours = was_ours or bool(stray)
+    ends_dhclient = was_ours and (backend.DHCLIENT_NEEDS_FILES or device is None)
     if ends_dhclient:
         host.end_dhclient(name)
     with host.run_directory.lock():
@@ -171,9 +174,9 @@ def _remove(host, name, stays_down):
         files, before = {}, {}  # type: Tuple[Dict[str, Any], Dict[str, Any]]
         if not configuration.keep:
             files, before = changed_files(host, backend.files_without(name))
-        steps = []  # type: List[diff.Change]
+        steps = [diff.Change(False, rule) for rule in stray]  # type: List[diff.Change]
         if record.families:
-            steps = diff.changes(nothing, record, host.kernel(record.families))
+            steps += diff.changes(nothing, record, host.kernel(record.families))
         plan = left_alone_plan(name, "")._replace(
             files=files, before=before, steps=steps, live=True
         )
@@ -189,7 +192,7 @@ def _remove(host, name, stays_down):
     if ends_dhclient:
         # One that an ifup started in this very moment.
         host.end_dhclient(name)
-    if configuration.text and not host.has_dhclient(name):
+    if was_ours and not host.has_dhclient(name):
         # The next ENI of that name would ask for this one's address.
         host.files.put(dict.fromkeys(backend.dhclient_files(name)))
     return plan
@@ -256,6 +259,23 @@ def down(host, name):
     if problem is not None:
         raise problem
     return plan
+
+
+def _stray_rules(host, name):
+    # type: (Host, str) -> List[Rule]
+    """Return the rules of an interface that is gone with its files.
+
+    Debian's own ifup adds them when it has read a file that a removal was about to take away, as
+    for a card that comes back within seconds.
+    """
+    offset = desired.offset_by_name(name)
+    if offset is None:
+        return []
+    table, priority = host.settings.table_base + offset, host.settings.priority_base + offset
+    if table in host.backend.tables().values():
+        return []
+    rules = host.kernel([4, 6]).rules
+    return sorted(rule for rule in rules if (rule.table, rule.priority) == (table, priority))
 
 
 def detach(host, name):

@@ -82,6 +82,23 @@ def test_of_an_eni_that_is_pulled_while_it_is_up_nothing_is_left(lab):
     assert len(dhclients(lab)) == 1
 
 
+def test_what_a_late_ifup_has_added_goes_with_the_device(lab):
+    """Debian's own may have read the file that a removal took away in that moment."""
+    before = look(lab)
+    lab.attach("eth1", subnet="10.0.1.0/24", addresses=2)
+    hotplug(lab, "add")
+    text = read(lab, KNOBS["debian"])
+    hotplug(lab, "remove")
+    write(lab, "/run/interfaces", text)
+    lab.host(["ifup", "-i", "/run/interfaces", "eth1"])
+    assert unreachable(lab, lab.enis["eth1"].addresses) == []
+    lab.detach("eth1")
+    lab.host(["ec2ifdown", "eth1"])
+    lab.host(["rm", "/run/interfaces"])
+    assert [line for line in changes(before, look(lab)) if "ifstate" not in line] == []
+    assert dhclients(lab) == []
+
+
 @on_both
 def test_one_that_is_pulled_while_an_ifup_waits_for_its_lease_is_cleaned_up_at_once(lab):
     before = look(lab)

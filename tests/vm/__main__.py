@@ -30,8 +30,7 @@ def attach(machine: Machine, name: str, addresses: str = "1") -> str:
 
 def switch_on(machine: Machine) -> str:
     """Start the machine and say what failed."""
-    machine.start()
-    return "failed: " + (" ".join(machine.wait_booted()) or "nothing")
+    return "failed: " + (" ".join(machine.boot()) or "nothing")
 
 
 def imds(machine: Machine, action: str) -> None:

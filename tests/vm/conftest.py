@@ -46,8 +46,7 @@ def machine(request: pytest.FixtureRequest, options: "dict[str, Any]") -> Iterat
     with Lab(machine=True) as lab:
         made = Machine(lab, request.param, **options)
         try:
-            made.start()
-            failed = made.wait_booted()
+            failed = made.boot()
             assert not failed, failed
             made.install()
             # What the first one leaves in /run is not of any ENI that comes later.

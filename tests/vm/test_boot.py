@@ -34,10 +34,16 @@ def ordinary(machine):
     return Ordinary(machine)
 
 
+@pytest.fixture(autouse=True)
+def metadata(machine):
+    """A failed test leaves the next one metadata."""
+    yield
+    machine.lab.imds_start()
+
+
 def boot(machine, ordinary, report):
     """Switch on, and see that the boot took no longer than the ordinary one."""
-    machine.start()
-    failed = machine.wait_booted()
+    failed = machine.boot()
     online = machine.reached("network-online.target")
     booted = machine.reached("multi-user.target")
     assert failed == []
