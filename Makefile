@@ -13,6 +13,8 @@ running = $(if $(wildcard /run/systemd/system),systemd,$(if $(upstart),upstart,n
 upstart = $(findstring upstart,$(shell initctl version 2>/dev/null))
 # What calls the refresh every minute: timer (systemd), cron, or nothing (no).
 REFRESH = $(if $(filter systemd,$(INIT)),timer,cron)
+# How often `make bench` measures each situation.
+ROUNDS = 15
 # How many seconds a lease waits for its hook at most.
 LEASE_TIMEOUT = 5
 # Where /lib leads to /usr/lib this is the same.
@@ -24,7 +26,7 @@ nox = $(tools)/bin/nox
 
 # A target's prerequisites come one after the other: setup installs what the next one needs.
 .NOTPARALLEL:
-.PHONY: help setup test unit static lab-test test-vm demo bench install uninstall clean
+.PHONY: help setup check test unit static lab-test test-vm demo bench install uninstall clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -36,6 +38,9 @@ $(nox): tests/requirements/tools.txt
 	python3 -m venv --clear $(tools)
 	$(tools)/bin/pip install -q -c $< nox virtualenv
 	@touch $@
+
+check: $(nox) ## run the linters, and the unit tests on the newest and the oldest Python
+	@$(nox) --session check
 
 test: setup $(nox) ## install what the tests need and run all of them
 	$(nox)
@@ -52,11 +57,12 @@ lab-test: setup $(nox) ## run the tests in network namespaces and of the packagi
 test-vm: setup $(nox) ## run the tests on a machine in QEMU, as root
 	$(nox) --session vm
 
-demo: setup ## show it at work
-	python3 -m tests.demo
+demo: ## show it at work
+	@tests/setup-debian.sh demo
+	@python3 -m tests.demo
 
-bench: setup ## measure it
-	python3 -m tests.bench
+bench: setup $(nox) ## measure it; BASE=<commit> beside another commit
+	$(nox) --session bench -- --rounds $(ROUNDS) $(if $(BASE),--base $(BASE))
 
 install: ## install for PYTHON, FLAVOUR and INIT under PREFIX (/usr), below DESTDIR
 	@packaging/install install

@@ -31,6 +31,28 @@ def text(value):
     return value
 
 
+# Python 2.7 has no such functions: its own text is bytes.
+_fsdecode = getattr(os, "fsdecode", bytes)  # type: Any
+_fsencode = getattr(os, "fsencode", bytes)  # type: Any
+
+
+def native_path(path):
+    # type: (str) -> str
+    """Return `path` as the functions of this Python take it.
+
+    In this program each byte of a path is a character of it, as in the text of a file. So a name in
+    whatever encoding can be opened, also with LC_ALL=C, and is the same where a file mentions it.
+    """
+    native = _fsdecode(path.encode("latin-1"))  # type: str
+    return native
+
+
+def path_text(native):
+    # type: (str) -> str
+    """Return the path that a function of this Python gave."""
+    return text(_fsencode(native))
+
+
 def quoted(value, limit=60):
     # type: (str, int) -> str
     """Return an untrusted `value` for a message: on one line, escaped, cut after `limit`."""

@@ -5,15 +5,25 @@ are in docs/routing.md.
 """
 from __future__ import absolute_import, print_function, unicode_literals
 
-import ipaddress
-from collections import namedtuple
-
+from ec2net_legacy._cheap import ipaddress
 from ec2net_legacy._typing import TYPE_CHECKING
 from ec2net_legacy.desired import LARGEST_OFFSET
-from ec2net_legacy.model import MAIN_TABLE, MainFirst, MarkRule, Route
+from ec2net_legacy.model import MAIN_TABLE, MainFirst, Managed, MarkRule, Route
 
 if TYPE_CHECKING:
-    from typing import Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple, Union
+    from typing import (
+        Any,
+        Callable,
+        Dict,
+        Iterable,
+        List,
+        Mapping,
+        Optional,
+        Sequence,
+        Set,
+        Tuple,
+        Union,
+    )
 
     from ec2net_legacy.model import Address, InterfaceState
     from ec2net_legacy.settings import Settings
@@ -23,13 +33,6 @@ _BEFORE_ENIS = 10
 # The longest prefix of a default route in main: a VPN that takes everything has two halves
 # (0.0.0.0/1), for IPv6 also 2000::/3 and its halves. Replies leave by their ENI all the same.
 _DEFAULT_LENGTH = {4: 1, 6: 4}
-
-Managed = namedtuple(
-    "Managed", ["name", "table", "priority", "subnet", "families", "owns_prefixes"]
-)
-"""An ENI that has a configuration of ours. `subnet` is "" where it has no IPv4, `families` those of
-its rules; `owns_prefixes`: whether this host has addresses that are on no interface."""
-
 
 def managed(state, owns_prefixes):
     # type: (InterfaceState, bool) -> Optional[Managed]
@@ -107,7 +110,7 @@ def mark_rules(settings, enis, marked):
     )
 
 
-def is_ours(settings, rule):
+def is_our_rule(settings, rule):
     # type: (Settings, object) -> bool
     """Return whether a rule is one that this module makes, by its numbers."""
     if isinstance(rule, MarkRule):
@@ -129,20 +132,20 @@ def parameters(enis, members, addresses):
     """
     wanted = {}
     shared = set()  # type: Set[str]
+    present = [
+        (one.device, ipaddress.ip_address(one.address))
+        for one in addresses
+        if one.family == 4 and one.device in members
+    ]
     for eni in enis:
+        wanted.update(parameters6(eni))
         if not eni.subnet:
             continue
         # Loose: what comes in by this ENI for a container is routed back by main.
         wanted[_parameter(eni.name, "rp_filter")] = (2, 2)
         network = ipaddress.ip_network(eni.subnet)
         others = {one.name for one in enis if one.subnet == eni.subnet}
-        others.update(
-            one.device
-            for one in addresses
-            if one.family == 4
-            and one.device in members
-            and ipaddress.ip_address(one.address) in network
-        )
+        others.update(device for device, address in present if address in network)
         if others - {eni.name}:
             shared.update(others | {eni.name})
     prefixed = {eni.name for eni in enis if eni.owns_prefixes}
@@ -157,9 +160,56 @@ def parameters(enis, members, addresses):
     return wanted
 
 
-def _parameter(name, key):
-    # type: (str, str) -> str
-    return "net/ipv4/conf/{0}/{1}".format(name, key)
+def parameters6(eni):
+    # type: (Managed) -> Dict[str, Tuple[int, int]]
+    """Return those of IPv6, which have to be so before the link is up and a router is heard."""
+    if 6 not in eni.families:
+        return {}
+    return {
+        # Also on a host that forwards: 1 means no there, and nobody would hear a router.
+        _parameter(eni.name, "accept_ra", 6): (2, 2),
+        # Main has its subnet already, and AWS lets nobody choose an address of the prefix.
+        _parameter(eni.name, "accept_ra_pinfo", 6): (0, 0),
+        # The primary's router wins, whichever is heard first.
+        metric6(eni.name): (eni.table, eni.table),
+    }
+
+
+def metric6(name):
+    # type: (str) -> str
+    """Return the parameter that gives an advertised router its metric in main, since Linux 5.12."""
+    return _parameter(name, "ra_defrtr_metric", 6)
+
+
+def _parameter(name, key, family=4):
+    # type: (str, str, int) -> str
+    return "net/ipv{0}/conf/{1}/{2}".format(family, name, key)
+
+
+def to_set(wanted, before, read, index_of):
+    # type: (Any, Any, Callable[[str], Optional[int]], Callable[[str], Optional[int]]) -> Any
+    """Return what is to be remembered of values that are somebody else's, and the new ones.
+
+    `wanted` is {name: (least, most)}, `before` {name: [ifindex, value before, our value]}.
+    """
+    kept, changes = {}, {}
+    for name in sorted(set(wanted) | set(before)):
+        now, index, was = read(name), index_of(name), before.get(name)
+        if now is None or index is None:
+            continue
+        if was is not None and (was[0], was[2]) != (index, now):
+            # Another device, or somebody has set it since.
+            was = None
+        if name not in wanted:
+            if was is not None:
+                changes[name] = was[1]
+        elif wanted[name][0] <= now <= wanted[name][1]:
+            if was is not None:
+                kept[name] = was
+        else:
+            changes[name] = wanted[name][0]
+            kept[name] = [index, now if was is None else was[1], changes[name]]
+    return kept, changes
 
 
 def copies(enis, members, routes, families):
@@ -176,7 +226,7 @@ def copies(enis, members, routes, families):
             # The one that main would use: a copy has no metric, so there is room for one.
             best.setdefault((route.family, route.destination), route)
     return tuple(
-        route._replace(table=eni.table, metric=0, connected="")
+        route.in_table(eni.table)
         for eni in enis
         for route in sorted(best.values(), key=lambda route: (bool(route.gateway), route))
         if route.family in eni.families and route.destination != eni.subnet

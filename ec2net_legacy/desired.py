@@ -1,16 +1,15 @@
 """How the host should look: a pure function of what AWS says and of who has which number."""
 from __future__ import absolute_import, print_function, unicode_literals
 
-import ipaddress
 import re
-from collections import namedtuple
 
+from ec2net_legacy._cheap import ipaddress, namedtuple
 from ec2net_legacy._typing import TYPE_CHECKING
 from ec2net_legacy.errors import HostError
 from ec2net_legacy.model import LOCAL_TABLE, MAIN_TABLE, Address, InterfaceState, Route, Rule
 
 if TYPE_CHECKING:
-    from typing import Container, Iterable, Optional, Tuple
+    from typing import Container, Iterable, List, Optional, Tuple
 
     from ec2net_legacy.model import Eni
 
@@ -23,7 +22,7 @@ _FIRST_SPARE = 5000
 
 def number_offset(name, eni):
     # type: (str, Eni) -> int
-    """Return N of table 10000 + N: N of ``ethN``, else 100 * network card + device number.
+    """Return N of table `table_base` + N: N of ``ethN``, else 100 * network card + device number.
 
     The first is what all older tools used, the second what amazon-ec2-net-utils 2.x uses; users'
     scripts rely on both.
@@ -79,6 +78,8 @@ def interface_state(name, eni, table, priority, options=PLAIN):
     if options.local_prefixes:
         routes += tuple(Route(prefix, "", name, LOCAL_TABLE, 4) for prefix in eni.prefixes)
     # The IPv6 router announces itself (RA); its address is not in the metadata.
+    # The kernel's own has metric 256 on each interface.
+    routes += tuple(Route(subnet, "", name, MAIN_TABLE, 6, table) for subnet in eni.subnets6)
     routes += tuple(Route(subnet, "", name, table, 6) for subnet in eni.subnets6)
     sources = eni.addresses + eni.prefixes + eni.addresses6 + eni.prefixes6
     return InterfaceState(
@@ -128,20 +129,61 @@ def _can_be_router(address, subnet, eni):
     return parsed in subnet and parsed not in ends
 
 
-def with_learned_router(state, present):
-    # type: (InterfaceState, Iterable[Route]) -> InterfaceState
+# Who gives main's IPv6 default route by a secondary the table's number as metric: the kernel
+# itself, or a copy of what it learned, or nobody, where main is to have none.
+KERNEL = "kernel"
+COPY = "copy"
+NOBODY = "nobody"
+
+
+def with_learned_router(state, present, in_main=KERNEL):
+    # type: (InterfaceState, Iterable[Route], str) -> InterfaceState
     """Return `state` with the IPv6 default route that the kernel learned from an advertisement.
 
     `present` are the kernel's routes; where it has not learned one yet, `state` stays as it is.
+    With `in_main` = COPY main gets a copy, too.
     """
     if not any(rule.family == 6 for rule in state.rules):
         return state
-    learned = [
-        route._replace(table=state.table, metric=0, connected="")
-        # The advertised one has metric 1024, which stands for none.
-        for route in sorted(present, key=lambda route: (route.metric, route))
+    # The advertised one has metric 1024, which stands for none.
+    known = sorted(_defaults_in_main(state, present), key=lambda route: (route.metric, route))
+    found = tuple(route.in_table(state.table) for route in known[:1])
+    if in_main == COPY and not any(
+        route.learned and route.metric == state.table for route in known
+    ):
+        found += tuple(route.in_table(MAIN_TABLE, state.table) for route in found)
+    return state._replace(routes=state.routes + found)
+
+
+def displaced(state, present, in_main=KERNEL):
+    # type: (InterfaceState, Iterable[Route], str) -> Tuple[Route, ...]
+    """Return which of main's learned IPv6 default routes by this ENI have no place there.
+
+    An administrator's stays. A kernel that knows the metric moves its own with the next
+    advertisement; until then it goes only where another interface has a way out.
+    """
+    if not any(rule.family == 6 for rule in state.rules):
+        return ()
+    present = list(present)
+    learned = sorted(route for route in _defaults_in_main(state, present) if route.learned)
+    if in_main == NOBODY:
+        return tuple(learned)
+    elsewhere = any(
+        (route.family, route.destination, route.table) == (6, "default", MAIN_TABLE)
+        and route.device != state.name
+        for route in present
+    )
+    if in_main == KERNEL and not elsewhere:
+        return ()
+    return tuple(route for route in learned if route.metric != state.table)
+
+
+def _defaults_in_main(state, present):
+    # type: (InterfaceState, Iterable[Route]) -> List[Route]
+    return [
+        route
+        for route in present
         if (route.family, route.destination) == (6, "default")
         and (route.device, route.table) == (state.name, MAIN_TABLE)
         and route.gateway
     ]
-    return state._replace(routes=state.routes + tuple(learned[:1]))

@@ -54,6 +54,16 @@ class HostError(Ec2netError):
     """The administrator has to look at the host: a device, file, lock or backend is not usable."""
 
 
+class TooLarge(HostError):
+    """A file is far larger than what it should be; half of it is not to be taken for all."""
+
+    def __init__(self, path, most):
+        # type: (str, int) -> None
+        super(TooLarge, self).__init__(
+            "{0} is too large: expected at most {1} bytes".format(path, most)
+        )
+
+
 class LockHeld(HostError):
     """Nobody has to act: another run is at the same thing."""
 

@@ -1,11 +1,9 @@
 """From argv and environment to what happened, to which interface."""
 from __future__ import absolute_import, print_function, unicode_literals
 
-import ipaddress
 import logging
-import re
-from collections import namedtuple
 
+from ec2net_legacy._cheap import ipaddress, namedtuple, pattern
 from ec2net_legacy._compat import quoted, text
 from ec2net_legacy._typing import TYPE_CHECKING
 from ec2net_legacy.errors import UsageError
@@ -18,7 +16,7 @@ _log = logging.getLogger(__name__)
 
 # The kernel takes almost anything up to 15 bytes (IFNAMSIZ). The name becomes part of a file
 # name, of an `ip` line and of shell text that ifupdown runs, so only what is plain in all three.
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}\Z")
+_NAME = pattern(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}\Z")
 
 # What udev sends besides add and remove; a rule that passes them on is not a mistake.
 _NOTHING_TO_DO = frozenset(["change", "move", "online", "offline", "bind", "unbind"])

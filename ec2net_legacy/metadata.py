@@ -5,9 +5,9 @@ value is parsed as what it must be and written back from the parsed form.
 """
 from __future__ import absolute_import, print_function, unicode_literals
 
-import ipaddress
 import re
 
+from ec2net_legacy._cheap import ipaddress, namedtuple, pattern
 from ec2net_legacy._typing import TYPE_CHECKING
 from ec2net_legacy.errors import MetadataInvalid
 from ec2net_legacy.model import Eni
@@ -17,14 +17,24 @@ if TYPE_CHECKING:
 
     Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
 
-_MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}\Z")
-_ENI_ID = re.compile(r"eni-[0-9a-f]{1,40}\Z")
+_MAC = pattern(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}\Z")
+_ENI_ID = pattern(r"eni-[0-9a-f]{1,40}\Z")
 # At most 64 addresses and some hundred prefixes fit on an ENI; more is not a list of them.
 _MOST_LINES = 4096
 
 _ALWAYS = ("device-number", "interface-id")
 _IPV4 = ("local-ipv4s", "subnet-ipv4-cidr-block")
 _IPV6 = ("ipv6s", "subnet-ipv6-cidr-blocks")
+
+_Keys = namedtuple(
+    "_Keys", ["family", "subnets", "addresses", "prefixes", "shortest", "delegated"]
+)
+"""The keys of a family, and what it has. `shortest`: the least length of a subnet, of which AWS
+makes /16 to /28 and /44 to /64; a shorter one would be an attempt to route half the world.
+`delegated`: the length of the prefixes that AWS delegates, out of the subnet."""
+
+_KEYS4 = _Keys(4, _IPV4[1], _IPV4[0], "ipv4-prefix", 8, 28)
+_KEYS6 = _Keys(6, _IPV6[1], _IPV6[0], "ipv6-prefix", 32, 80)
 
 
 def listed_keys(text):
@@ -46,13 +56,28 @@ def wanted_keys(listed, accept_ipv6_only):
         return None
     if listed.issuperset(_IPV4):
         used = _IPV4 + ("ipv4-prefix",)  # type: Tuple[str, ...]
-        if listed.issuperset(_IPV6):
+        # A prefix needs no address beside it, nor is it certain that the subnet is then listed.
+        if listed.intersection((_IPV6[0], "ipv6-prefix")):
             used += _IPV6 + ("ipv6-prefix",)
     elif accept_ipv6_only and listed.issuperset(_IPV6) and not listed.intersection(_IPV4):
         used = _IPV6 + ("ipv6-prefix",)
     else:
         return None
     return _ALWAYS + tuple(key for key in used + ("network-card",) if key in listed)
+
+
+def lasting_texts(eni):
+    # type: (Eni) -> Dict[str, str]
+    """Return the keys with what an ENI keeps for as long as it is attached, as metadata has them.
+
+    Addresses and prefixes come and go, and a subnet may get an IPv6 block later.
+    """
+    texts = {
+        "interface-id": eni.interface_id,
+        "device-number": "{0}".format(eni.device_number),
+        "network-card": "{0}".format(eni.network_card),
+    }
+    return dict(texts, **{_IPV4[1]: eni.subnet}) if eni.subnet else texts
 
 
 def parse_mac(key, text):
@@ -73,14 +98,10 @@ def parse_macs(key, text):
 def parse_eni(mac, texts):
     # type: (str, Dict[str, str]) -> Eni
     """Return the ENI that the `texts` of its keys describe; MetadataInvalid names key and value."""
-    subnet, addresses, prefixes = _family(
-        texts, "subnet-ipv4-cidr-block", "local-ipv4s", "ipv4-prefix", 4
-    )
+    subnet, addresses, prefixes = _family(texts, _KEYS4)
     if len(subnet) > 1:
         raise MetadataInvalid("subnet-ipv4-cidr-block", " ".join(subnet), "one IPv4 network")
-    subnets6, addresses6, prefixes6 = _family(
-        texts, "subnet-ipv6-cidr-blocks", "ipv6s", "ipv6-prefix", 6
-    )
+    subnets6, addresses6, prefixes6 = _family(texts, _KEYS6)
     if not addresses and not addresses6:
         raise MetadataInvalid("local-ipv4s", "", "at least one address")
     interface_id = texts["interface-id"].strip()
@@ -100,6 +121,26 @@ def parse_eni(mac, texts):
     )
 
 
+def prefixes_outside(eni):
+    # type: (Eni) -> List[str]
+    """Return the sentences about delegated prefixes that are in no subnet of the ENI.
+
+    AWS has none. They are used, for what is odd about one must not cost the ENI the rest.
+    """
+    sentences = []
+    for key, prefixes, subnets, parse in (
+        ("ipv4-prefix", eni.prefixes, (eni.subnet,) if eni.subnet else (), ipaddress.IPv4Network),
+        ("ipv6-prefix", eni.prefixes6, eni.subnets6, ipaddress.IPv6Network),
+    ):  # type: Tuple[str, Tuple[str, ...], Tuple[str, ...], Callable[[str], Network]]
+        for prefix in prefixes:
+            if subnets and not any(_contains(parse(one), parse(prefix)) for one in subnets):
+                sentences.append(
+                    "metadata key {0} has {1}, which is not in the subnet {2}; used all the"
+                    " same".format(key, prefix, " ".join(subnets))
+                )
+    return sentences
+
+
 def _number(key, text):
     # type: (str, str) -> int
     # ASCII digits only: int() also takes "1_0", "+1" and other scripts' digits.
@@ -108,48 +149,68 @@ def _number(key, text):
     return int(text)
 
 
-def _family(texts, subnet_key, address_key, prefix_key, family):
-    # type: (Dict[str, str], str, str, str, int) -> Tuple[Tuple[str, ...], ...]
+def _family(texts, keys):
+    # type: (Dict[str, str], _Keys) -> Tuple[Tuple[str, ...], ...]
     """Return (subnets, addresses, prefixes) of one family, in the listed order, none twice."""
-    if subnet_key not in texts:
+    if keys.subnets not in texts and keys.prefixes not in texts:
         return (), (), ()
-    parse = ipaddress.IPv4Network if family == 4 else ipaddress.IPv6Network
-    # AWS makes subnets of /16 to /28 and /44 to /64; a shorter one is not a subnet but an
-    # attempt to route half the world.
-    shortest = 8 if family == 4 else 32
-
-    def subnet(line):
-        # type: (str) -> Network
-        network = _unicast(parse(line))
-        if network.prefixlen < shortest:
-            raise ValueError(line)
-        return network
-
-    subnets = _lines(texts, subnet_key, "an IPv{0} subnet".format(family), subnet)
-
-    def inside(line):
-        # type: (str) -> Network
-        network = _unicast(parse(line))
-        if not any(_contains(outer, network) for outer in subnets):
-            raise ValueError(line)
-        return network
-
-    expected = "an IPv{0} {{0}} inside {1}".format(family, " ".join(str(one) for one in subnets))
-    def host(line):
-        # type: (str) -> Network
-        address = inside(_without_length(line))
-        if any(address.network_address in _not_for_hosts(outer) for outer in subnets):
-            raise ValueError(line)
-        return address
-
-    addresses = _lines(texts, address_key, expected.format("address of a host"), host)
-    prefixes = _lines(texts, prefix_key, expected.format("prefix"), inside)
+    kind = "an IPv{0} ".format(keys.family)
+    subnets = _lines(texts, keys.subnets, kind + "subnet", lambda line: _subnet(keys, line))
+    inside = " inside " + " ".join(one.compressed for one in subnets)
+    addresses = _lines(
+        texts,
+        keys.addresses,
+        kind + "address of a host" + inside,
+        lambda line: _host(keys, subnets, line),
+    )
+    prefixes = _lines(
+        texts,
+        keys.prefixes,
+        "{0}prefix{1}, or elsewhere one of at least /{2}".format(kind, inside, keys.delegated),
+        lambda line: _delegated(keys, subnets, line),
+    )
     return (
         # Not str(), which is bytes on Python 2.
         tuple(network.compressed for network in subnets),
         tuple(network.network_address.compressed for network in addresses),
         tuple(network.compressed for network in prefixes),
     )
+
+
+def _network(keys, text):
+    # type: (_Keys, str) -> Network
+    """Return a network of the family, or raise ValueError."""
+    kind = ipaddress.IPv4Network if keys.family == 4 else ipaddress.IPv6Network
+    network = kind(text)  # type: Network
+    return network
+
+
+def _subnet(keys, line):
+    # type: (_Keys, str) -> Network
+    network = _unicast(_network(keys, line))
+    if network.prefixlen < keys.shortest:
+        raise ValueError(line)
+    return network
+
+
+def _host(keys, subnets, line):
+    # type: (_Keys, List[Network], str) -> Network
+    address = _unicast(_network(keys, _without_length(line)))
+    if not any(_contains(outer, address) for outer in subnets):
+        raise ValueError(line)
+    if any(address.network_address in _not_for_hosts(outer) for outer in subnets):
+        raise ValueError(line)
+    return address
+
+
+def _delegated(keys, subnets, line):
+    # type: (_Keys, List[Network], str) -> Network
+    network = _unicast(_network(keys, line))
+    if not any(_contains(outer, network) for outer in subnets) and (
+        network.prefixlen < keys.delegated or network.network_address.is_reserved
+    ):
+        raise ValueError(line)
+    return network
 
 
 def _lines(texts, key, expected, parse):

@@ -5,8 +5,7 @@ prints), so values from metadata, from a generated file and from the kernel comp
 """
 from __future__ import absolute_import, print_function, unicode_literals
 
-from collections import namedtuple
-
+from ec2net_legacy._cheap import namedtuple
 from ec2net_legacy._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -44,26 +43,49 @@ class Address(namedtuple("Address", ["address", "length", "device"])):
 
 class Route(
     namedtuple(
-        "Route", ["destination", "gateway", "device", "table", "family", "metric", "connected"]
+        "Route",
+        [
+            "destination",
+            "gateway",
+            "device",
+            "table",
+            "family",
+            "metric",
+            "connected",
+            "learned",
+        ],
     )
 ):
     """`destination` ("default" or a network) by `gateway` ("" when on link), in `table`.
 
     `metric` is 0 where the kernel's default applies. In the table `local` it is a route that makes
     every address of `destination` one of this host's. `connected` is the address for which the
-    kernel itself made an IPv4 route of main, "" for all others.
+    kernel itself made an IPv4 route of main, "" for all others. `learned` is the metric of an IPv6
+    route that the kernel itself put into main, by a router's advertisement or for an address, 0 for
+    all others.
     """
 
     __slots__ = ()
 
     def __new__(  # noqa: PLR0913
-        cls, destination, gateway, device, table, family, metric=0, connected=""
+        cls, destination, gateway, device, table, family, metric=0, connected="", learned=0
     ):
-        # type: (str, str, str, int, int, int, str) -> Route
+        # type: (str, str, str, int, int, int, str, int) -> Route
         """Return the route; most have no metric."""
         return super(Route, cls).__new__(
-            cls, destination, gateway, device, table, family, metric, connected
+            cls, destination, gateway, device, table, family, metric, connected, learned
         )
+
+    @property
+    def by_kernel(self):
+        # type: () -> bool
+        """Whether the kernel put it into main by itself."""
+        return bool(self.connected or self.learned)
+
+    def in_table(self, table, metric=0):
+        # type: (int, int) -> Route
+        """Return the same way in another table, as one that is given to `ip`."""
+        return self._replace(table=table, metric=metric, connected="", learned=0)
 
     @property
     def arguments(self):
@@ -77,7 +99,10 @@ class Route(
                 " dev " + self.device,
                 " proto kernel scope link src " + self.connected if self.connected else "",
                 " table {0}".format(self.table) if self.table != MAIN_TABLE else "",
-                " metric {0}".format(self.metric) if self.metric else "",
+                # Without one `ip -6 route del` takes whichever it finds first.
+                " metric {0}".format(self.metric or self.learned)
+                if self.metric or self.learned
+                else "",
             ]
         )
 
@@ -129,6 +154,27 @@ class MainFirst(namedtuple("MainFirst", ["length", "group", "priority", "family"
         return "pref {0} lookup main suppress_prefixlength {1} suppress_ifgroup {2}".format(
             self.priority, self.length, self.group
         )
+
+
+class Parameter(namedtuple("Parameter", ["name", "value"])):
+    """A kernel parameter of a device, named as sysctl(8) names it with slashes, and its number."""
+
+    __slots__ = ()
+
+    @property
+    def device(self):
+        # type: () -> str
+        """The device that it is of."""
+        return str(self.name.split("/")[3])
+
+
+class Chain(namedtuple("Chain", ["family", "rules"])):
+    """The chain of netfilter in which connections are marked.
+
+    Without `rules` there is to be none.
+    """
+
+    __slots__ = ()
 
 
 class Group(namedtuple("Group", ["device", "number"])):
@@ -230,3 +276,11 @@ class Device(namedtuple("Device", ["name", "mac", "kind", "master", "up", "index
     """
 
     __slots__ = ()
+
+
+Managed = namedtuple(
+    "Managed", ["name", "table", "priority", "subnet", "families", "owns_prefixes"]
+)
+"""A secondary ENI that has a configuration of ours, as the others get to know it. `subnet` is ""
+where it has no IPv4; `families`: those of its rules; `owns_prefixes`: whether each address of its
+delegated prefixes is one of this host's."""

@@ -1,19 +1,18 @@
-"""Plans and states as an operator reads them: text for 80 columns, or JSON."""
+"""Plans and states as an operator reads them: text for 80 columns, and lines for the log."""
 from __future__ import absolute_import, print_function, unicode_literals
 
-import json
-from collections import OrderedDict
-
 from ec2net_legacy._typing import TYPE_CHECKING
-from ec2net_legacy.model import MainFirst
+from ec2net_legacy.kernel.netfilter import as_commands
+from ec2net_legacy.model import Chain, Group, MainFirst, Parameter
+from ec2net_legacy.shared import items
 
 if TYPE_CHECKING:
     from typing import Any, Iterable, Iterator, List, Optional, Sequence, Tuple
 
-    from ec2net_legacy.coexist import Settlement
     from ec2net_legacy.kernel.diff import Change
     from ec2net_legacy.model import Device
     from ec2net_legacy.plan import Plan
+    from ec2net_legacy.shared import SharedPlan
 
 _COLUMNS = ("NAME", "MAC", "ENI", "DEV", "TABLE", "STATE")
 
@@ -27,7 +26,7 @@ def state_of(plan):
     if plan.files:
         reasons.append(_count(len(plan.files), "file"))
     if not plan.live:
-        reasons.append("not up")
+        reasons.append(plan.lost or "not up")
     elif plan.steps:
         reasons.append(_count(len(plan.steps), "kernel change"))
     return ("differs", ", ".join(reasons)) if reasons else ("in step", "")
@@ -51,60 +50,60 @@ def summary(plan, verb):
     return ", ".join(done) if done else "nothing to take away"
 
 
-def settlement_summary(settlement):
-    # type: (Settlement) -> str
+def shared_summary(shared):
+    # type: (SharedPlan) -> str
     """Return one line for the log about what was done for all ENIs together."""
     done = []
-    changes = len(settlement.steps) + len(settlement.main_first)
+    changes = [step for step in kernel_changes(shared) if not isinstance(step.item, Group)]
     if changes:
-        done.append(_count(changes, "kernel change"))
-    if settlement.groups:
-        done.append("link group of " + " ".join(sorted(settlement.groups)))
-    if settlement.parameters:
-        done.append(_count(len(settlement.parameters), "kernel parameter"))
-    if settlement.chains:
+        done.append(_count(len(changes), "kernel change"))
+    groups = items(shared, Group)
+    if groups:
+        done.append("link group of " + " ".join(one.device for one in groups))
+    parameters = items(shared, Parameter)
+    if parameters:
+        done.append(_count(len(parameters), "kernel parameter"))
+    if chains(shared):
         done.append("marks of connections")
     return ", ".join(done)
 
 
-def plans_text(plans, settlement=None):
-    # type: (Sequence[Plan], Optional[Settlement]) -> str
+def plans_text(plans, shared=None):
+    # type: (Sequence[Plan], Optional[SharedPlan]) -> str
     """Return what `add` would do, as diffs of files and `ip` lines."""
     blocks = [_plan_lines(plan) for plan in plans]
-    if settlement is not None and (settlement_summary(settlement) or settlement.problem):
-        lines = [part for line in settlement_lines(settlement) for part in _folded(line)]
+    if shared is not None and (shared.changes or shared.problem):
+        lines = [part for line in _shared_lines(shared) for part in _folded(line)]
         blocks.append(["all ENIs:"] + lines)
     return "\n".join("\n".join(lines) for lines in blocks) + "\n"
 
 
-def settlement_lines(settlement):
-    # type: (Settlement) -> List[str]
+def _shared_lines(shared):
+    # type: (SharedPlan) -> List[str]
     """Return what would be done for all ENIs together, as commands that come to the same."""
-    lines = []
-    for step in settlement.steps:
-        lines.append(_ip_line(step))
-    for name in sorted(settlement.groups):
-        lines.append("+ ip link set dev {0} group {1}".format(name, settlement.groups[name]))
-    for rule in settlement.main_first:
-        flag = "-6 " if rule.family == 6 else ""
-        lines.append("+ ip {0}rule add {1}".format(flag, rule.arguments))
-    for name in sorted(settlement.parameters):
-        lines.append("+ sysctl -w {0}={1}".format(name, settlement.parameters[name]))
-    for family in sorted(settlement.chains):
-        program = "ip6tables" if family == 6 else "iptables"
-        rules = settlement.chains[family]
-        if rules:
-            rules = ("-A PREROUTING -j EC2NET",) + rules
-        else:
-            lines.append("- {0} -t mangle -X EC2NET".format(program))
-        lines += ["+ {0} -t mangle {1}".format(program, rule) for rule in rules]
-    return lines + _marks_problem(settlement)
+    lines = [_ip_line(step) for step in kernel_changes(shared)]
+    for one in items(shared, Parameter):
+        lines.append("+ sysctl -w {0}={1}".format(one.name, one.value))
+    for chain in chains(shared):
+        lines += as_commands(chain)
+    return lines + _marks_problem(shared)
 
 
-def _marks_problem(settlement):
-    # type: (Settlement) -> List[str]
-    problem = settlement.problem
-    return ["connections cannot be marked: " + problem] if problem else []
+def kernel_changes(shared):
+    # type: (SharedPlan) -> List[Change]
+    """Return what is done about rules, routes and link groups, in the order in which it is."""
+    return [step for step in shared.changes if not isinstance(step.item, (Parameter, Chain))]
+
+
+def chains(shared):
+    # type: (SharedPlan) -> List[Chain]
+    """Return the chains that are written or deleted, which mark connections."""
+    return [step.item for step in shared.changes if isinstance(step.item, Chain)]
+
+
+def _marks_problem(shared):
+    # type: (SharedPlan) -> List[str]
+    return ["connections cannot be marked: " + shared.problem] if shared.problem else []
 
 
 def _folded(line):
@@ -165,31 +164,8 @@ def _file_diff(path, before, after):
     )
 
 
-def plans_json(plans):
-    # type: (Sequence[Plan]) -> str
-    """Return the same as a JSON list."""
-    return _json([_plan_object(plan) for plan in plans])
-
-
-def _plan_object(plan):
-    # type: (Plan) -> OrderedDict[str, Any]
-    item = OrderedDict([("name", plan.name)])  # type: OrderedDict[str, Any]
-    item["left_alone"] = plan.left_alone or None
-    item["warning"] = plan.warning or None
-    item["live"] = plan.live
-    item["files"] = [
-        OrderedDict([("path", path), ("before", plan.before[path]), ("after", plan.files[path])])
-        for path in sorted(plan.files)
-    ]
-    item["kernel"] = [
-        OrderedDict([("family", step.family), ("add", step.add), ("ip", step.line)])
-        for step in plan.steps
-    ]
-    return item
-
-
-def status_text(found, settlement=None):
-    # type: (Sequence[Tuple[Device, Plan]], Optional[Settlement]) -> str
+def status_text(found, shared=None):
+    # type: (Sequence[Tuple[Device, Plan]], Optional[SharedPlan]) -> str
     """Return a table of the devices; addresses and prefixes on lines of their own."""
     rows = [_COLUMNS] + [_cells(device, plan) for device, plan in found]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS) - 1)]
@@ -199,29 +175,49 @@ def status_text(found, settlement=None):
         lines.append("  ".join(cells).rstrip())
         if index:
             lines += _details(found[index - 1][1])
-    if settlement is not None:
-        lines += _together(settlement)
+    if shared is not None:
+        lines += _together(shared)
     return "\n".join(lines) + "\n"
 
 
-def _together(settlement):
-    # type: (Settlement) -> List[str]
+def _together(shared):
+    # type: (SharedPlan) -> List[str]
     """Return what all ENIs have in common, where there is anything."""
-    said, done = [], settlement.done
-    first = [item for item in done.items if isinstance(item, MainFirst)]
-    if any(rule not in settlement.main_first for rule in first):
-        said.append("main first")
-    elif done.cannot:
-        said.append("copies of main's routes")
-    elif done.enis and not first:
-        said.append("main is not first until metadata says which cards are ENIs")
-    if set(done.chains) - set(settlement.chains) - set(done.failed):
+    main = how_main_is_asked(shared)
+    said = [_MAIN[main]] if main else []
+    if marked_families(shared):
         said.append("connections marked")
-    missing = settlement_summary(settlement)
+    missing = shared_summary(shared)
     if missing:
         said.append("differs: " + missing)
-    said += _marks_problem(settlement)
+    said += _marks_problem(shared)
     return _folded("all ENIs: " + "; ".join(said)) if said else []
+
+
+_MAIN = {
+    "first": "main first",
+    "copied": "copies of main's routes",
+    "not yet first": "main is not first until metadata says which cards are ENIs",
+}
+
+
+def how_main_is_asked(shared):
+    # type: (SharedPlan) -> str
+    """Return how packets of ENIs find main's routes by other devices, "" where they do not."""
+    first = [item for item in shared.done.items if isinstance(item, MainFirst)]
+    missing = items(shared, MainFirst)
+    if any(rule not in missing for rule in first):
+        return "first"
+    if shared.done.cannot:
+        return "copied"
+    return "not yet first" if shared.done.enis and not first else ""
+
+
+def marked_families(shared):
+    # type: (SharedPlan) -> List[int]
+    """Return the families whose connections are marked at present."""
+    missing = {chain.family for chain in chains(shared)}
+    return sorted(set(shared.done.chains) - missing - set(shared.done.failed))
 
 
 def _cells(device, plan):
@@ -268,28 +264,6 @@ def _wrapped(title, values):
     )
 
 
-def status_json(found):
-    # type: (Sequence[Tuple[Device, Plan]]) -> str
-    """Return the same as a JSON list."""
-    return _json([_status_object(device, plan) for device, plan in found])
-
-
-def _status_object(device, plan):
-    # type: (Device, Plan) -> OrderedDict[str, Any]
-    eni, (state, why) = plan.eni, state_of(plan)
-    item = OrderedDict([("name", device.name), ("mac", device.mac)])  # type: OrderedDict[str, Any]
-    item["interface_id"] = eni.interface_id if eni else None
-    item["network_card"] = eni.network_card if eni else None
-    item["device_number"] = eni.device_number if eni else None
-    item["table"] = plan.state.table if plan.state and not plan.is_primary else None
-    item["addresses"] = list(eni.addresses + eni.addresses6) if eni else []
-    item["prefixes"] = list(eni.prefixes + eni.prefixes6) if eni else []
-    item["state"] = state
-    item["why"] = why or None
-    item["warning"] = plan.warning or None
-    return item
-
-
 def _contents(plan):
     # type: (Plan) -> str
     eni = plan.eni
@@ -301,8 +275,3 @@ def _contents(plan):
 def _count(number, singular, plural=None):
     # type: (int, str, Any) -> str
     return "{0} {1}".format(number, singular if number == 1 else plural or singular + "s")
-
-
-def _json(value):
-    # type: (Any) -> str
-    return json.dumps(value, indent=2, separators=(",", ": ")) + "\n"

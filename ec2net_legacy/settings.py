@@ -5,16 +5,17 @@ import errno
 import math
 import os
 import re
-from collections import namedtuple
 
+from ec2net_legacy._cheap import namedtuple
 from ec2net_legacy._compat import configobj_lines, import_validate, quoted, text
 from ec2net_legacy._typing import TYPE_CHECKING
-from ec2net_legacy.errors import SettingsError
+from ec2net_legacy.errors import SettingsError, TooLarge
 
 if TYPE_CHECKING:
     from typing import Any, List, Sequence, Tuple
 
 PATH = "/etc/ec2net/ec2net.conf"
+_LARGEST = 1 << 20
 _SPEC = os.path.join(os.path.dirname(os.path.abspath(__file__)), "settings.spec")
 
 Settings = namedtuple(
@@ -47,11 +48,13 @@ MetadataSettings = namedtuple(
         "attach_deadline",
         "token_ttl",
         "reuse",
+        "transport",
     ],
 )
 """`endpoints`: base URLs in order of preference. All times are seconds: of one connection, of one
 silence while reading, of a run that gets no answer, of waiting for a fresh ENI's keys, and how long
-a lease's event takes what another run has just read for true."""
+a lease's event takes what another run has just read for true. `transport`: "requests", "light", or
+"auto", with which lease events and the refresh use the light one."""
 
 DEFAULTS = Settings(
     backend="auto",
@@ -73,6 +76,7 @@ DEFAULTS = Settings(
         attach_deadline=30.0,
         token_ttl=21600,
         reuse=5.0,
+        transport="auto",
     ),
 )
 
@@ -82,7 +86,10 @@ def load(path=PATH):
     """Return the settings in the file `path`, the defaults where it does not exist."""
     try:
         with open(path, "rb") as stream:
-            lines = stream.read().decode("utf-8").splitlines()
+            content = stream.read(_LARGEST + 1)
+        if len(content) > _LARGEST:
+            raise SettingsError("{0}".format(TooLarge(path, _LARGEST)))
+        lines = content.decode("utf-8").splitlines()
     except (IOError, OSError) as error:
         if error.errno in (errno.ENOENT, errno.ENOTDIR):
             return DEFAULTS
@@ -247,8 +254,16 @@ def _check(settings, source):
     if base & ~mask:
         expected = "bits of mark_mask (0x{0:x}) only".format(mask)
         raise source.error((), "mark_base", "mark_base = 0x{0:x}".format(base), expected)
-    for url in settings.metadata.endpoints or ("",):
+    _check_endpoints(settings.metadata, source)
+
+
+def _check_endpoints(metadata, source):
+    # type: (MetadataSettings, _Source) -> None
+    for url in metadata.endpoints or ("",):
         if not re.match(r"https?://[^\s/]+(/\S*)?\Z", url):
             problem = "endpoints = {0}".format(url)
             expected = "URLs such as http://169.254.169.254/latest"
             raise source.error(("metadata",), "endpoints", problem, expected)
+        if url.startswith("https:") and metadata.transport == "light":
+            problem = "transport = light with the endpoint {0}".format(url)
+            raise source.error(("metadata",), "transport", problem, "auto or requests")

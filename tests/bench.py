@@ -1,8 +1,9 @@
-"""``make bench``: what `add` costs, beside a floor that is measured in the same run.
+"""``make bench [BASE=<commit>]``: what a run costs, beside floors of the same run.
 
-The floor is what any Python that asks the metadata service must do: start the interpreter, import
-requests, one GET, one `ip`. Both run in the lab's host, alternately, so that a busy machine slows
-both. Ratios are medians of the run's pairs; nothing here passes or fails by the clock.
+The floors are the interpreter alone, the interpreter with one GET by the standard library, and the
+interpreter with `requests`, one GET and one `ip`. They, this tree and with BASE= another commit run
+in the lab's host in turn, so that a busy machine slows all of them. Figures are medians of the
+rounds; nothing here passes or fails by the clock.
 """
 
 import argparse
@@ -13,33 +14,63 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import namedtuple
 from pathlib import Path
 
 from tests.lab import Lab
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PYTHON = "/usr/bin/python3"
+BASE_PREFIX = "/opt/base"
 URL = "http://169.254.169.254/latest/"
-FLOOR = """
+# What each program has to do that asks the metadata service, by the standard library alone.
+LIGHT_FLOOR = """
+import http.client, sys
+connection = http.client.HTTPConnection("169.254.169.254", timeout=2)
+token = {"X-aws-ec2-metadata-token": sys.argv[1]}
+connection.request("GET", "/latest/meta-data/mac", headers=token)
+connection.getresponse().read()
+"""
+REQUESTS_FLOOR = """
 import subprocess, sys
 import requests
 session = requests.Session()
 session.trust_env = False
-session.get(sys.argv[1], headers={"X-aws-ec2-metadata-token": sys.argv[2]}, timeout=2).text
+session.get("http://169.254.169.254/latest/meta-data/mac",
+            headers={"X-aws-ec2-metadata-token": sys.argv[1]}, timeout=2).text
 subprocess.Popen(["ip", "-o", "addr", "show"], stdout=subprocess.PIPE).communicate()
+"""
+TOKEN = """
+import sys, urllib.request
+headers = {"X-aws-ec2-metadata-token-ttl-seconds": "21600"}
+request = urllib.request.Request(sys.argv[1], headers=headers, method="PUT")
+sys.stdout.write(urllib.request.urlopen(request).read().decode())
 """
 ADD = ["env", "INTERFACE=eth1", "ec2net-hotplug", "add"]
 REMOVE = ["env", "INTERFACE=eth1", "ec2net-hotplug", "remove"]
 RENEWAL = ["env", "reason=RENEW", "interface=eth1", "new_ip_address=10.0.1.10",
            "new_routers=10.0.1.1", "ec2net", "lease"]
-# A lease event that follows another at once takes that one's metadata.
-FORGET = ["rm", "-f", "/run/ec2net/metadata-eth1"]
 REFRESH = ["ec2net", "refresh"]
 SIZES = (1, 10, 50)
+MANY = 15
+
+# A process counts for what the one had in memory that it was forked from: that one has to be small.
+PEAK = """
+import os, sys
+child = os.spawnvp(os.P_NOWAIT, sys.argv[1], sys.argv[1:])
+_, status, usage = os.wait4(child, 0)
+print(usage.ru_maxrss / 1024.0)
+"""
+
+Spent = namedtuple("Spent", ["wall", "cpu"])
+"""Milliseconds that a run took, and milliseconds of CPU of it and all that it started."""
+
+Situation = namedtuple("Situation", ["name", "argv", "undo"])
+"""`undo`: what puts things back after each run, which is not measured; None if nothing has to."""
 
 
 def spend(argv):
-    """Run `argv`; return (wall, CPU) seconds of it and all its children."""
+    """Run `argv`; return what it took."""
     with open(os.devnull, "r+b") as nothing:
         start = time.perf_counter()
         process = subprocess.Popen(argv, stdin=nothing, stdout=nothing, stderr=nothing)
@@ -47,11 +78,12 @@ def spend(argv):
         wall = time.perf_counter() - start
     if status != 0:
         raise SystemExit("{} failed with status {}".format(" ".join(argv), status))
-    return wall, usage.ru_utime + usage.ru_stime
+    cpu = usage.ru_utime + usage.ru_stime
+    return Spent(wall * 1000, cpu * 1000)
 
 
 def measure(rounds, cases):
-    """Run the cases in turn, `rounds` times; return {name: [(wall, CPU), ...]}.
+    """Run the cases in turn, `rounds` times; return {name: [Spent of each round]}.
 
     A case is [name, argv, argv of what puts things back, or null].
     """
@@ -73,9 +105,10 @@ def in_host(lab, rounds, cases):
     result = lab.host(
         [PYTHON, "-m", "tests.bench", "--measure", json.dumps([rounds, cases])],
         env={"PYTHONPATH": str(REPOSITORY)},
-        timeout=600,
+        timeout=3600,
     )
-    return json.loads(result.stdout)
+    return {name: [Spent(*one) for one in rounds_of] for name, rounds_of
+            in json.loads(result.stdout).items()}
 
 
 def processes(lab, argv):
@@ -88,87 +121,200 @@ def processes(lab, argv):
         return len(started) - (1 if argv[0] == "env" else 0)
 
 
+def memory(lab, argv):
+    """Return the peak in MiB of the process of a run of `argv` that takes most."""
+    nothing = [PYTHON, "-ISc", PEAK, "sh", "-c", 'exec "$@" >/dev/null', "sh"]
+    return float(lab.host(nothing + argv).stdout)
+
+
 def requests_of(lab, argv):
-    """Return (GETs, PUTs, connections) of a run of `argv`."""
+    """Return how many GETs and connections a run of `argv` takes. Its token is in the cache."""
     lab.imds_clear_log()
     lab.host(argv)
     log = lab.imds_requests()
-    methods = [entry["method"] for entry in log]
-    connections = {entry["connection"] for entry in log}
-    return methods.count("GET"), methods.count("PUT"), len(connections)
+    assert all(entry["method"] == "GET" for entry in log), log
+    return len(log), len({entry["connection"] for entry in log})
 
 
-TOKEN = """
-import sys, urllib.request
-headers = {"X-aws-ec2-metadata-token-ttl-seconds": "21600"}
-request = urllib.request.Request(sys.argv[1], headers=headers, method="PUT")
-sys.stdout.write(urllib.request.urlopen(request).read().decode())
-"""
+def of_base(argv):
+    """Return the same command as the other commit installed it."""
+    return [BASE_PREFIX + "/sbin/" + word if word.startswith("ec2") else word for word in argv]
 
 
-def rows(rounds):
-    """Yield a row of the table for each backend, size and situation."""
+def installed(distribution, base):
+    """Return a lab with this tree installed, and the one in the directory `base` beside it."""
+    lab = Lab(distribution=distribution)
+    make = ["make", "-s", "install", "PYTHON=" + PYTHON]
+    lab.host([*make, "-C", str(REPOSITORY)])
+    if base:
+        lab.host([*make, "-C", base, "PREFIX=" + BASE_PREFIX, "FLAVOUR=no", "INIT=no",
+                  "REFRESH=no"])
+    return lab
+
+
+def rows(arguments):
+    """Yield (backend, ENIs, addresses, situation, figures) for everything that is measured."""
     for distribution, backend in (("debian", "ifupdown"), ("rhel", "ifcfg")):
-        for values in rows_of(distribution, rounds):
-            yield (backend,) + values
-
-
-def rows_of(distribution, rounds):
-    """Yield a row for each size and situation on one distribution."""
+        for size in SIZES:
+            with installed(distribution, arguments.base) as lab:
+                lab.attach("eth1", subnet="10.0.1.0/24", addresses=size)
+                for name, figures in one_eni(lab, arguments, size):
+                    yield (backend, 1, size, name, figures)
     for size in SIZES:
-        with Lab(distribution=distribution) as lab:
-            lab.host(["make", "-s", "-C", str(REPOSITORY), "install", "PYTHON=" + PYTHON])
-            lab.attach("eth1", subnet="10.0.1.0/24", addresses=size)
-            # The product finds its token in its cache, so the floor is given one, too.
-            token = lab.host([PYTHON, "-c", TOKEN, URL + "api/token"]).stdout
-            floor = ["floor", [PYTHON, "-sE", "-c", FLOOR, URL + "meta-data/mac", token], None]
-            yield (size, "first `add`") + row(lab, rounds, floor, ADD, REMOVE)
-            lab.host(["ec2ifup", "eth1"])
-            yield (size, "`add`, nothing to change") + row(lab, rounds, floor, ADD)
-            yield (size, "a lease renewed") + row(lab, rounds, floor, RENEWAL, FORGET)
-            yield (size, "refresh") + row(lab, rounds, floor, REFRESH)
-            lab.host(["ec2ifdown", "eth1"])
-            if size == SIZES[0]:
-                yield (size, "`remove`, nothing there") + row(lab, rounds, floor, REMOVE)
-                yield (size, "`--help`") + row(lab, rounds, floor, ["ec2net-hotplug", "--help"])
+        with installed("debian", arguments.base) as lab:
+            for number in range(1, MANY + 1):
+                lab.attach("eth{}".format(number), subnet="10.0.{}.0/24".format(number),
+                           addresses=size)
+            lab.host(["ec2ifscan"], timeout=300)
+            lab.host(REFRESH)
+            situation = Situation("refresh", REFRESH, None)
+            yield ("ifupdown", MANY, size, "refresh", figures_of(lab, arguments, situation))
 
 
-def row(lab, rounds, floor, argv, undo=None):
-    """Measure `argv` beside the floor, `undo` after each time; return the figures of its row."""
-    spent = in_host(lab, rounds, [floor, ["it", argv, undo]])
-    counts = requests_of(lab, argv)
-    if undo:
-        lab.host(undo)
-    started = processes(lab, argv)
-    if undo:
-        lab.host(undo)
-    wall, cpu = (statistics.median(values) * 1000 for values in zip(*spent["it"]))
-    floor_wall, floor_cpu = (statistics.median(v) * 1000 for v in zip(*spent["floor"]))
-    ratio = statistics.median(
-        mine[0] / base[0] for mine, base in zip(spent["it"], spent["floor"])
-    )
-    return (floor_wall, wall, ratio, floor_cpu, cpu, started) + counts
+def one_eni(lab, arguments, size):
+    """Yield (situation, figures) of one ENI with so many addresses."""
+    situations = [Situation("first `add`", ADD, REMOVE)]
+    yield situations[0].name, figures_of(lab, arguments, situations[0])
+    lab.host(["ec2ifup", "eth1"])
+    lab.host(REFRESH)
+    for situation in (Situation("`add`, nothing to change", ADD, None),
+                      Situation("a lease renewed", RENEWAL, FORGET_TIME),
+                      Situation("refresh", REFRESH, None)):
+        yield situation.name, figures_of(lab, arguments, situation)
+    if size == SIZES[0]:
+        lab.host(["ec2ifdown", "eth1"])
+        for situation in (Situation("`remove`, nothing there", REMOVE, None),
+                          Situation("`--help`", ["ec2net", "--help"], None),
+                          Situation("`--version`", ["ec2net", "--version"], None)):
+            yield situation.name, figures_of(lab, arguments, situation)
 
 
-HEADER = ("backend", "addresses", "situation", "floor ms", "wall ms", "ratio", "floor CPU ms",
-          "CPU ms", "processes", "GET", "PUT", "connections")
+def figures_of(lab, arguments, situation):
+    """Measure a situation beside the floors, and beside the other commit if there is one."""
+    token = lab.host([PYTHON, "-c", TOKEN, URL + "api/token"]).stdout
+    cases = [
+        ["interpreter", [PYTHON, "-sE", "-c", "pass"], None],
+        ["one GET", [PYTHON, "-sE", "-c", LIGHT_FLOOR, token], None],
+        ["requests", [PYTHON, "-sE", "-c", REQUESTS_FLOOR, token], None],
+        ["it", situation.argv, situation.undo],
+    ]
+    if arguments.base:
+        cases.append(["base", of_base(situation.argv), situation.undo])
+    spent = in_host(lab, arguments.rounds, cases)
+    counts = []
+    for count in (memory, processes, requests_of):
+        counts.append(count(lab, situation.argv))
+        if situation.undo:
+            lab.host(situation.undo)
+    return spent, counts
+
+
+# A lease event takes for true what another run has read within the last five seconds.
+FORGET_TIME = ["sed", "-i", r"s/\], [0-9.]*\]/], 1.0]/", "/run/ec2net/interface-eth1"]
+
+
+def median(spent, field, name="it"):
+    """Return the median of one figure of a case."""
+    return statistics.median(getattr(one, field) for one in spent[name])
+
+
+def ratio(spent, other):
+    """Return the median of the rounds' ratios of wall time."""
+    return statistics.median(mine.wall / its.wall for mine, its in zip(spent["it"], spent[other]))
+
+
+HEADER = ("backend", "ENIs", "addresses", "situation", "wall ms", "of base", "of requests",
+          "of one GET", "of interpreter", "CPU ms", "MiB", "processes", "GET", "connections")
+
+
+def cells(row):
+    """Return the cells of a row of the table."""
+    backend, enis, size, name, (spent, (peak, started, (gets, connections))) = row
+    ratios = ["{:.2f}".format(ratio(spent, other)) if other in spent else "-"
+              for other in ("base", "requests", "one GET", "interpreter")]
+    return [backend, str(enis), str(size), name, "{:.0f}".format(median(spent, "wall")), *ratios,
+            "{:.0f}".format(median(spent, "cpu")), "{:.0f}".format(peak),
+            *map(str, (started, gets, connections))]
+
+
+def slopes(measured):
+    """Return sentences about what a further address and a further ENI cost a refresh."""
+    wall = {row[:3]: median(row[4][0], "wall") for row in measured
+            if row[3] == "refresh" and row[0] == "ifupdown"}
+    most, least = max(SIZES), min(SIZES)
+    per_eni = (wall["ifupdown", MANY, least] - wall["ifupdown", 1, least]) / (MANY - 1)
+    per_address = (wall["ifupdown", MANY, most] - wall["ifupdown", MANY, least]) / (
+        MANY * (most - least))
+    return ("A further ENI costs a refresh {:.1f} ms, a further address {:.0f} us."
+            .format(per_eni, per_address * 1000))
+
+
+def chart(measured, path):
+    """Draw where the time goes: the floors, and each situation of one ENI with one address."""
+    import matplotlib
+    matplotlib.use("svg")
+    from matplotlib import pyplot
+
+    matplotlib.rcParams["svg.fonttype"] = "none"
+    matplotlib.rcParams["svg.hashsalt"] = "ec2net"
+    shown = [row for row in measured if row[:3] == ("ifupdown", 1, min(SIZES))]
+    figure, axes = pyplot.subplots(figsize=(8, 0.55 * len(shown) + 1.4))
+    for place, (spent, _) in enumerate(row[4] for row in reversed(shown)):
+        if "base" in spent:
+            axes.barh(place + 0.2, median(spent, "wall", "base"), 0.36, color="#b8c4ce",
+                      label="before" if place == 0 else None)
+        parts = (("interpreter", "#2f4858", median(spent, "wall", "interpreter")),
+                 ("ec2net", "#f26419", median(spent, "wall")))
+        left = 0.0
+        for label, colour, end in parts:
+            axes.barh(place - 0.2, end - left, 0.36, left, color=colour,
+                      label=label if place == 0 else None)
+            left = end
+    floor = statistics.median(median(row[4][0], "wall", "requests") for row in shown)
+    axes.axvline(floor, color="#86bbd8", linestyle="--",
+                 label="interpreter, requests, one GET, one ip")
+    axes.set_yticks(range(len(shown)), [row[3].replace("`", "") for row in reversed(shown)])
+    axes.set_xlabel("milliseconds of wall time, median")
+    axes.legend(loc="lower right", frameon=False)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    figure.tight_layout()
+    figure.savefig(path, metadata={"Date": None})
+
+
+def checked_out(commit):
+    """Return a directory with another commit of this repository."""
+    directory = REPOSITORY / ".build" / "bench-base"
+    git = ["git", "-C", str(REPOSITORY)]
+    directory.mkdir(parents=True, exist_ok=True)
+    archive = subprocess.run([*git, "archive", commit], check=True, stdout=subprocess.PIPE).stdout
+    subprocess.run(["find", str(directory), "-mindepth", "1", "-delete"], check=True)
+    subprocess.run(["tar", "-x", "-C", str(directory)], check=True, input=archive)
+    return str(directory)
 
 
 def main():
     """Print the table as Markdown."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--base", metavar="COMMIT", help="measure another commit beside this tree")
+    parser.add_argument("--chart", metavar="FILE", help="draw an SVG; needs matplotlib")
     parser.add_argument("--measure", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.measure:
         json.dump(measure(*json.loads(arguments.measure)), sys.stdout)
         return
+    if arguments.base:
+        arguments.base = checked_out(arguments.base)
     print("| " + " | ".join(HEADER) + " |")
     print("|" + "---|" * len(HEADER))
-    for values in rows(arguments.rounds):
-        cells = ["{:.2f}".format(v) if i == 5 else "{:.0f}".format(v) if isinstance(v, float)
-                 else str(v) for i, v in enumerate(values)]
-        print("| " + " | ".join(cells) + " |", flush=True)
+    measured = []
+    for row in rows(arguments):
+        measured.append(row)
+        print("| " + " | ".join(cells(row)) + " |", flush=True)
+    print("\n" + slopes(measured))
+    if arguments.chart:
+        chart(measured, arguments.chart)
 
 
 if __name__ == "__main__":

@@ -53,7 +53,7 @@ class Story:
         result = self.lab.host(list(argv), env=env)
         if not quiet:
             for line in (result.stdout + result.stderr).splitlines():
-                print("  " + line.rstrip())
+                print(indented(line.rstrip()))
         print()
         return result
 
@@ -68,6 +68,14 @@ class Story:
                     address, "to answer" if expected else "not to answer"))
         dropped = self.lab.drops("eth0") + self.lab.drops("eth1") - dropped
         print("  router: {} replies dropped for a foreign source address\n".format(dropped))
+
+
+def indented(line):
+    """Indent a line that a command printed, and wrap it if it is too long for that."""
+    start = "  " + line[:len(line) - len(line.lstrip())]
+    return "\n".join(textwrap.wrap(line.lstrip(), 80, initial_indent=start,
+                                   subsequent_indent=start + "  ", expand_tabs=False,
+                                   replace_whitespace=False)) if len(line) > 78 else "  " + line
 
 
 def without_ec2net(story, lab):

@@ -1,11 +1,17 @@
 #!/bin/sh
-# Install what the tests, the demo and the benchmarks need on Debian and its derivatives.
+# Install what the tests and the benchmarks need on Debian and its derivatives, or with the argument
+# "demo" what the demo needs.
 # Only what is missing; no service is started.
 set -eu
 
-set -- debian-archive-keyring debootstrap dnsmasq-base e2fsprogs git ifupdown iproute2 \
-    iptables iputils-ping isc-dhcp-client make nftables procps python3 python3-configobj \
-    python3-requests python3-venv qemu-system-x86 qemu-utils shellcheck strace util-linux
+case ${1:-all} in
+    all | demo) wanted=${1:-all} ;;
+    *) echo "usage: $0 [demo]" >&2; exit 2 ;;
+esac
+set -- dnsmasq-base ifupdown iproute2 iptables iputils-ping isc-dhcp-client make nftables \
+    python3 python3-configobj python3-requests util-linux
+[ "$wanted" = demo ] || set -- "$@" debian-archive-keyring debootstrap e2fsprogs git procps \
+    python3-venv qemu-system-x86 qemu-utils shellcheck strace
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
     echo "$0: neither Debian nor a derivative: install these yourself, or their like: $*"
@@ -24,16 +30,28 @@ if [ "$(id -u)" != 0 ]; then
     exit 1
 fi
 
-# Without this guard a package may start its service. One that is there already stays as it is.
+echo "installing by apt-get:$missing"
+log=$(mktemp)
 policy=/usr/sbin/policy-rc.d
+guard=
+trap 'rm -f "$log" $guard' EXIT
+trap 'exit 1' HUP INT TERM
+# Without this guard a package may start its service. One that is there already stays as it is.
 if [ ! -e "$policy" ]; then
-    trap 'rm -f "$policy"' EXIT
-    trap 'exit 1' HUP INT TERM
+    guard=$policy
     printf '#!/bin/sh\nexit 101\n' >"$policy"
     chmod 755 "$policy"
 fi
 
+quietly() { # what it says is of interest when it fails
+    status=0
+    "$@" </dev/null >>"$log" 2>&1 || status=$?
+    [ "$status" = 0 ] && return
+    cat "$log" >&2
+    exit "$status"
+}
+
 export DEBIAN_FRONTEND=noninteractive
-apt-get -q update
+quietly apt-get -q update
 # shellcheck disable=SC2086  # a list of words
-apt-get -q install -y --no-install-recommends $missing </dev/null
+quietly apt-get -q install -y --no-install-recommends $missing

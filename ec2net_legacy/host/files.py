@@ -9,7 +9,7 @@ import stat
 
 from ec2net_legacy import _compat
 from ec2net_legacy._typing import TYPE_CHECKING
-from ec2net_legacy.errors import HostError
+from ec2net_legacy.errors import HostError, TooLarge
 
 if TYPE_CHECKING:
     from typing import Dict, Iterable, List, Optional
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 # Every byte is a character of Latin-1, so an administrator's text in whatever encoding comes out
-# as it went in.
+# as it went in. The same is true of paths.
 _ENCODING = "latin-1"
 _GENERATED_MODE = 0o644
 _LARGEST = 1 << 20
@@ -30,7 +30,8 @@ class Files(object):
 
     def __init__(self, root="/"):
         # type: (str) -> None
-        self._root = root
+        # This Python's own text; all other paths are as _compat.native_path says.
+        self._root = str(root)
 
     def exists(self, path):
         # type: (str) -> bool
@@ -47,18 +48,25 @@ class Files(object):
 
     def read(self, path):
         # type: (str) -> Optional[str]
-        """Return the text of the regular file `path`, None where there is none."""
+        """Return the text of the regular file `path`, None where there is none.
+
+        Raises HostError where it cannot be read, or not to its end.
+        """
         try:
             # O_NONBLOCK: a FIFO that somebody put there must not hold a boot.
             handle = os.open(self._real(path), os.O_RDONLY | os.O_NONBLOCK)
             with os.fdopen(handle, "rb") as stream:
                 if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
                     return None
-                return stream.read(_LARGEST).decode(_ENCODING)
+                content = stream.read(_LARGEST + 1)
         except (IOError, OSError) as error:
             if error.errno in _NOT_THERE:
                 return None
             raise HostError("cannot read {0}: {1}".format(path, error.strerror))
+        if len(content) > _LARGEST:
+            # What is rewritten from half of it would lose the rest.
+            raise TooLarge(path, _LARGEST)
+        return content.decode(_ENCODING)
 
     def glob(self, pattern):
         # type: (str) -> List[str]
@@ -66,7 +74,7 @@ class Files(object):
         if "\0" in pattern:
             return []
         real = glob.glob(self._real(pattern))
-        return sorted("/" + os.path.relpath(path, self._root) for path in real)
+        return sorted("/" + _compat.path_text(os.path.relpath(path, self._root)) for path in real)
 
     def check(self, paths):
         # type: (Iterable[str]) -> None
@@ -131,7 +139,7 @@ class Files(object):
 
     def _real(self, path):
         # type: (str) -> str
-        return os.path.join(self._root, path.lstrip("/"))
+        return os.path.join(self._root, _compat.native_path(path.lstrip("/")))
 
 
 def _temporary(real):
@@ -139,7 +147,7 @@ def _temporary(real):
     # One name, not a random one: what a crash left is overwritten by the next run. ifupdown and
     # run-parts read no dot files.
     directory, name = os.path.split(real)
-    return os.path.join(directory, ".{0}.ec2net-new".format(name))
+    return os.path.join(directory, str(".{0}.ec2net-new").format(name))
 
 
 def _write(path, text):

@@ -21,6 +21,8 @@ _log = logging.getLogger(__name__)
 
 _SYSTEMD = "/run/systemd/system"
 _UPSTART_JOB = "/etc/init/ec2-ifup.conf"
+# What an interface's unit may take to start and to stop: TimeoutStartSec and TimeoutStopSec.
+_LONGEST_UNIT = 800.0
 
 
 def hand_over(runner, names, wait):
@@ -61,7 +63,7 @@ def _to_systemd(runner, names, wait):
         # and stopping it would take the last good configuration away.
         argv = ["systemctl"] + ([] if wait else ["--no-block"]) + ["reload-or-restart"] + units
         # As long as an ifup waits for its lease: only its own streams, no time limit.
-        returncode = runner.run_visibly(argv)
+        returncode = runner.run_visibly(argv, _LONGEST_UNIT * len(units))
         if returncode != 0:
             raise CommandError(argv, returncode, "")
     return left
@@ -75,6 +77,6 @@ def _to_upstart(runner, names, wait):
         argv += ["ec2-ifup", "INTERFACE=" + name]
         # Without waiting there is just "already running" to be read: the job of an interface that
         # has been taken down by hand since.
-        if (runner.run_visibly(argv) if wait else runner.run(argv).returncode) != 0:
+        if (runner.run_visibly(argv, _LONGEST_UNIT) if wait else runner.run(argv).returncode) != 0:
             left.append(name)
     return left

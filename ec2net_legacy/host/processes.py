@@ -8,7 +8,8 @@ import re
 import signal
 import time
 
-from ec2net_legacy._compat import monotonic
+from ec2net_legacy._cheap import pattern
+from ec2net_legacy._compat import monotonic, native_path
 from ec2net_legacy._typing import TYPE_CHECKING
 from ec2net_legacy.errors import HostError
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from typing import List
 
 # "PID (NAME) STATE PPID"; a name may have parentheses itself.
-_STAT = re.compile(r"\d+ \((.*)\) \S (\d+) ", re.S)
+_STAT = pattern(r"\d+ \((.*)\) \S (\d+) ", re.S)
 _MOST = 100
 # Seconds for a dhclient to end by itself.
 _PATIENCE = 2.0
@@ -48,6 +49,12 @@ def has_dhclient(interface):
     # type: (str) -> bool
     """Return whether a dhclient for IPv4 runs for `interface`, with a lease or without."""
     return any("-6" not in _words(pid) for pid in _dhclients(interface))
+
+
+def has_dhclient6(interface):
+    # type: (str) -> bool
+    """Return whether a dhclient for IPv6 runs for `interface`, with a lease or without."""
+    return any("-6" in _words(pid) for pid in _dhclients(interface))
 
 
 def end_dhclient(interface):
@@ -90,7 +97,7 @@ def _is_dhclient(pid, interface):
         return False
     # One for several interfaces is an administrator's, and serves the others.
     others = [word for word in words[1:] if word and "/" not in word and word != interface]
-    if any(os.path.exists("/sys/class/net/" + word) for word in others):
+    if any(os.path.exists(native_path("/sys/class/net/" + word)) for word in others):
         return False
     try:
         # Containers have interfaces of that name, too.

@@ -4,6 +4,7 @@ from __future__ import absolute_import, print_function, unicode_literals
 import errno
 import os
 
+from ec2net_legacy._compat import native_path, path_text, text
 from ec2net_legacy._typing import TYPE_CHECKING
 from ec2net_legacy.errors import HostError
 from ec2net_legacy.model import Device
@@ -22,14 +23,11 @@ def names():
     # type: () -> List[str]
     """Return the names of all devices but the loopback, sorted."""
     try:
-        return sorted(
-            name
-            for name in os.listdir(_CLASS)
-            # bonding_masters is a file beside the devices.
-            if name != "lo" and os.path.isdir(os.path.join(_CLASS, name))
-        )
+        found = [path_text(name) for name in os.listdir(native_path(_CLASS))]
     except OSError as error:
         raise HostError("cannot list {0}: {1}".format(_CLASS, error.strerror))
+    # bonding_masters is a file beside the devices.
+    return sorted(name for name in found if name != "lo" and os.path.isdir(_path(name, "")))
 
 
 def device(name):
@@ -69,7 +67,7 @@ def has_ipv6():
 def _has_ipv6(name):
     # type: (str) -> bool
     try:
-        with open("{0}/{1}/disable_ipv6".format(_IPV6, name)) as stream:
+        with open(native_path("{0}/{1}/disable_ipv6".format(_IPV6, name))) as stream:
             return stream.read().strip() == "0"
     except (IOError, OSError):
         # A kernel without IPv6, or started with ipv6.disable=1.
@@ -79,13 +77,18 @@ def _has_ipv6(name):
 def _attribute(name, attribute):
     # type: (str, str) -> Optional[str]
     try:
-        with open(os.path.join(_CLASS, name, attribute)) as stream:
-            return stream.read().strip()
+        with open(_path(name, attribute), "rb") as stream:
+            return text(stream.read()).strip()
     except (IOError, OSError) as error:
         # EINVAL and ENODEV: the device went while its attribute was being read.
         if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EINVAL, errno.ENODEV):
             return None
         raise HostError("cannot read {0} of {1}: {2}".format(attribute, name, error.strerror))
+
+
+def _path(name, attribute):
+    # type: (str, str) -> str
+    return native_path(os.path.join(_CLASS, name, attribute))
 
 
 def _kind(name):
@@ -101,6 +104,6 @@ def _kind(name):
 def _master(name):
     # type: (str) -> str
     try:
-        return os.path.basename(os.readlink(os.path.join(_CLASS, name, "master")))
+        return path_text(os.path.basename(os.readlink(_path(name, "master"))))
     except OSError:
         return ""

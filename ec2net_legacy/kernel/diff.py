@@ -1,9 +1,7 @@
 """From desired, present and owned to the changes between: set arithmetic on values."""
 from __future__ import absolute_import, print_function, unicode_literals
 
-import ipaddress
-from collections import namedtuple
-
+from ec2net_legacy._cheap import ipaddress, namedtuple
 from ec2net_legacy._typing import TYPE_CHECKING
 from ec2net_legacy.kernel.parse import KernelState
 from ec2net_legacy.model import (
@@ -31,6 +29,14 @@ _AUTOMATIC = range(32000, 32766)
 
 NOTHING = KernelState(frozenset(), frozenset(), frozenset(), frozenset())
 """A kernel that has nothing of an interface, as while its device is down."""
+
+
+
+def united(parts):
+    # type: (Iterable[KernelState]) -> KernelState
+    """Return what any of `parts` has."""
+    return KernelState(*[frozenset().union(*items) for items in zip(NOTHING, *parts)])
+
 
 _OBJECT = {
     Address: "addr",
@@ -74,7 +80,7 @@ class Change(namedtuple("Change", ["add", "item"])):
     def completes(self):
         # type: () -> bool
         """Whether it is a step towards what is desired, not away from what is not."""
-        return self.add or (isinstance(self.item, Route) and bool(self.item.connected))
+        return self.add or (isinstance(self.item, Route) and self.item.by_kernel)
 
 
 def owned(state, record, present):
@@ -83,8 +89,9 @@ def owned(state, record, present):
 
     `record` is what was once written down for it. A rule is also ours when its priority and table
     are the ones that `state` reserves, or when it is what ec2-net-utils 1.x and its forks put up
-    for that table. So is the IPv6 default route of a table that `state` no longer has: ifup copies
-    it from the router's advertisement, which no record knows.
+    for that table. So is the IPv6 default route of a table that `state` no longer has, and main's
+    with the table's number as metric: they are copied from the router's advertisement, which no
+    record knows.
     """
     ours = {(rule.priority, rule.table) for rule in state.rules + record.rules}
     tables = {table for _, table in ours} | {state.table, record.table}
@@ -93,13 +100,16 @@ def owned(state, record, present):
         for rule in sorted(present.rules)
         if (rule.priority, rule.table) in ours or (rule.table in tables and _is_inherited(rule))
     )
-    left = {route.table for route in record.routes if route.family == 6} - _KERNELS_TABLES
-    left -= {route.table for route in state.routes if route.family == 6}
+    left = {one.table for one in record.routes + record.rules if one.family == 6}
+    left -= {one.table for one in state.routes + state.rules if one.family == 6} | _KERNELS_TABLES
     copied = tuple(
         route
         for route in present.routes
         if (route.family, route.destination, route.device) == (6, "default", record.name)
-        and route.table in left
+        and (
+            route.table in left
+            or (route.table == MAIN_TABLE and route.metric in tables and not route.learned)
+        )
     )
     return record._replace(rules=record.rules + rules, routes=record.routes + copied)
 
@@ -158,20 +168,25 @@ def replaced(name, routes, present):
     return sorted(
         route
         for route in present.routes
-        if route.connected and route.device == name and route.destination in ours
+        if route.by_kernel
+        and (route.device, route.gateway) == (name, "")
+        and route.destination in ours
     )
 
 
 def _is_connected_in_main(route):
     # type: (Route) -> bool
     on_link = route.destination != "default" and not route.gateway
-    return on_link and (route.table, route.family) == (MAIN_TABLE, 4)
+    return on_link and route.table == MAIN_TABLE
 
 
 def _connected_again(desired, ours, present):
     # type: (InterfaceState, InterfaceState, KernelState) -> List[Item]
     """Return the connected routes of main as the kernel made them, in whose place ours were."""
-    gone = [route for route in ours.routes if _is_connected_in_main(route)]
+    # IPv6's comes back with the router's next advertisement.
+    gone = [
+        route for route in ours.routes if route.family == 4 and _is_connected_in_main(route)
+    ]
     gone = [route for route in gone if route in present.routes and route not in desired.routes]
     kept = {route.destination for route in desired.routes if _is_connected_in_main(route)}
     lease = [rule.source for rule in ours.rules[:1]]

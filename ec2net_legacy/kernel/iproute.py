@@ -3,12 +3,13 @@ from __future__ import absolute_import, print_function, unicode_literals
 
 import re
 
+from ec2net_legacy._cheap import pattern
 from ec2net_legacy._typing import TYPE_CHECKING
 from ec2net_legacy.errors import CommandError
 from ec2net_legacy.kernel import parse
 
 if TYPE_CHECKING:
-    from typing import Callable, Dict, Iterable, List, Optional, Sequence, Tuple
+    from typing import Callable, Dict, Iterable, List, Optional, Sequence
 
     from ec2net_legacy.host.command import Runner
     from ec2net_legacy.kernel.diff import Change
@@ -22,9 +23,9 @@ _TABLE_NAMES = (
 )
 # Of the link groups; the same format.
 _GROUP_NAMES = ("/usr/share/iproute2/group", "/etc/iproute2/group", "/etc/iproute2/group.d/*.conf")
-_ANY_RULE = re.compile(r"^\d+:\s+from ", re.M)
+_ANY_RULE = pattern(r"^\d+:\s+from ", re.M)
 _NO_TABLE = "FIB table does not exist"
-_FAILED_LINE = re.compile(r"Command failed -:(\d+)")
+_FAILED_LINE = pattern(r"Command failed -:(\d+)")
 # Somebody else was faster; the kernel is where it should be.
 _HARMLESS = (
     "File exists",
@@ -71,23 +72,21 @@ def group_names(read_file, glob):
 def _names(patterns, read_file, glob):
     # type: (Sequence[str], Callable[[str], Optional[str]], Callable[[str], List[str]]) -> Dict[str, int]  # noqa: E501
     names = {}  # type: Dict[str, int]
-    for pattern in patterns:
-        for path in glob(pattern):
+    for expression in patterns:
+        for path in glob(expression):
             names.update(parse.table_names(read_file(path) or ""))
     return names
 
 
-def rules_and_routes(runner, family):
-    # type: (Runner, int) -> Tuple[str, str]
-    """Return what `ip` prints of all rules and of all routes, which is for people."""
-    texts = []
-    for what in ("rule show", "route show table all"):
-        argv = ["ip", "-{0}".format(family), "-o"] + what.split()
-        result = runner.run(argv)
-        if result.returncode != 0 and _NO_TABLE not in result.stderr:
-            raise CommandError(argv, result.returncode, result.stderr)
-        texts.append(result.stdout)
-    return texts[0], texts[1]
+def rule_text(runner, family):
+    # type: (Runner, int) -> str
+    """Return what `ip` prints of all rules, which is for people."""
+    argv = ["ip", "-{0}".format(family), "-o", "rule", "show"]
+    result = runner.run(argv)
+    if result.returncode != 0:
+        raise CommandError(argv, result.returncode, result.stderr)
+    text = result.stdout  # type: str
+    return text
 
 
 def apply_changes(runner, steps):
@@ -114,7 +113,7 @@ def _apply_family(runner, family, steps):
     failures = []
     message = ""
     # `ip` prints the reason first, then the number of the line it stands for.
-    for line in result.stderr.splitlines():
+    for line in result.stderr.split("\n"):
         failed = _FAILED_LINE.search(line)
         if not failed:
             message = line.strip()

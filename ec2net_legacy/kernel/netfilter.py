@@ -3,6 +3,7 @@ from __future__ import absolute_import, print_function, unicode_literals
 
 import re
 
+from ec2net_legacy._cheap import pattern
 from ec2net_legacy._typing import TYPE_CHECKING
 from ec2net_legacy.errors import CommandError, HostError
 
@@ -10,14 +11,15 @@ if TYPE_CHECKING:
     from typing import Iterable, List, Sequence, Tuple
 
     from ec2net_legacy.host.command import Result, Runner
+    from ec2net_legacy.model import Chain
 
 CHAIN = "EC2NET"
 _JUMP = "-A PREROUTING -j " + CHAIN
 # Also somebody's own: as long as there is one, the chain cannot go. Not in a comment.
-_ANY_JUMP = re.compile(r"-A .* -[jg] {0}(?: |\Z)".format(CHAIN))
-_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
+_ANY_JUMP = pattern(r"-A .* -[jg] {0}(?: |\Z)".format(CHAIN))
+_QUOTED = pattern(r'"(?:[^"\\]|\\.)*"')
 # What this module makes, with any names and numbers.
-_OURS = re.compile(
+_OURS = pattern(
     r"-A {0} (?:-i \S+ (?:-m conntrack --ctstate NEW -j CONNMARK --set-xmark \S+|-j RETURN)"
     r"|-m connmark ! --mark \S+ -j CONNMARK --restore-mark --nfmask \S+ --ctmask \S+)\Z"
     .format(CHAIN)
@@ -26,7 +28,7 @@ _OURS = re.compile(
 _WAIT = "2"
 _PROGRAMS = {4: "iptables", 6: "ip6tables"}
 # As iptables-restore says that it has no option -w: before 1.6.2.
-_UNKNOWN_OPTION = re.compile(r"(unrecognized|invalid|unknown) (option|arg)", re.I)
+_UNKNOWN_OPTION = pattern(r"(unrecognized|invalid|unknown) (option|arg)", re.I)
 
 
 def rules(marks, mask, enis):
@@ -45,20 +47,26 @@ def rules(marks, mask, enis):
     )
 
 
-def read(runner, family):
-    # type: (Runner, int) -> Tuple[str, ...]
-    """Return the rules of the chain, nothing where there is none or no way into it."""
+def as_commands(chain):
+    # type: (Chain) -> List[str]
+    """Return the commands of an operator that come to the same as writing `chain`."""
+    program = _PROGRAMS[chain.family]
+    if not chain.rules:
+        return ["- {0} -t mangle -X {1}".format(program, CHAIN)]
+    return ["+ {0} -t mangle {1}".format(program, rule) for rule in (_JUMP,) + chain.rules]
+
+
+def look(runner, family):
+    # type: (Runner, int) -> Tuple[Tuple[str, ...], bool]
+    """Return the rules of the chain, none while it is not in use, and whether it can be taken away.
+
+    It is not where rules of others are all that keeps the chain from going. Raises HostError.
+    """
     text = _saved(runner, family)
     found = _rules_in(text)
-    # Twice would be a rest of a run that died, or somebody's copy.
-    return tuple(found) if text.count(_JUMP) == 1 else ()
-
-
-def exists(runner, family):
-    # type: (Runner, int) -> bool
-    """Return whether the chain is there, or what others keep from going."""
-    text = _saved(runner, family)
-    return _is_in(text) and (bool(_rules_in(text)) or _JUMP in text or not _is_used(text))
+    exists = _is_in(text) and (bool(found) or _JUMP in text or not _is_used(text))
+    # Two ways into it are what a run left that died, or somebody's copy.
+    return tuple(found) if text.count(_JUMP) == 1 else (), exists
 
 
 def _rules_in(text):

@@ -2,8 +2,8 @@
 from __future__ import absolute_import, print_function, unicode_literals
 
 import re
-from collections import namedtuple
 
+from ec2net_legacy._cheap import namedtuple, pattern
 from ec2net_legacy._typing import TYPE_CHECKING
 from ec2net_legacy.model import (
     LOCAL_TABLE,
@@ -16,26 +16,41 @@ from ec2net_legacy.model import (
 )
 
 if TYPE_CHECKING:
-    from typing import Dict, List, Optional, Union
+    from typing import Dict, List, Optional
 
 KernelState = namedtuple("KernelState", ["addresses", "routes", "rules", "host_rules"])
 """Sets of what the kernel has; in `routes` not those that it makes itself in the table local, in
 `rules` those by source alone, in `host_rules` each MarkRule and MainFirst."""
 
-_ADDRESS = re.compile(r"\d+: +(\S+) +inet6? ([0-9a-f.:]+)(?: peer [0-9a-f.:]+)?/(\d+) ")
-_RULE = re.compile(r"(\d+):\s+from (\S+)(?: (.*))?$")
-_MARK = re.compile(r"(0x[0-9a-f]{1,8})/(0x[0-9a-f]{1,8})\Z")
-_TABLE_NAME = re.compile(
-    r"\s*(?:0x([0-9a-fA-F]{1,8})|([0-9]{1,10}))\s+([^\s#]+)\s*(?:#.*)?\Z"
+# Not \s and split(): the bytes of a name in UTF-8, each a character here, may be blanks for those.
+_WORD = pattern("[^ \t\r\n]+")
+_ADDRESS = pattern(r"\d+: +([^ ]+) +inet6? ([0-9a-f.:]+)(?: peer [0-9a-f.:]+)?/(\d+) ")
+_RULE = pattern(r"(\d+):\s+from (\S+)(?: (.*))?$")
+_MARK = pattern(r"(0x[0-9a-f]{1,8})/(0x[0-9a-f]{1,8})\Z")
+_TABLE_NAME = pattern(
+    r"[ \t]*(?:0x([0-9a-fA-F]{1,8})|([0-9]{1,10}))[ \t]+([^ \t\r#]+)[ \t\r]*(?:#.*)?\Z"
 )
 _TYPES = frozenset(
     ["anycast", "blackhole", "broadcast", "local", "multicast", "prohibit", "unreachable"]
 )
+# Words of routes that are nobody's business here: several next hops, only for a type of service or
+# a source, by a gateway of the other family, through a tunnel.
+_OTHERS = frozenset(["nexthop", "tos", "from", "inet6", "encap"])
 # `ip` knows these names without any file.
 _TABLES = {"local": LOCAL_TABLE, "main": MAIN_TABLE, "default": 253}
 _GROUPS = {"default": 0}
 # What IPv6 takes for a route that was given none.
 _METRIC6 = 1024
+# How the IPv6 routes look that the kernel puts into main by itself, for an address or by an
+# advertisement: Linux 2.6.32 (RHEL 6) says "kernel" of an advertised router, too. Routing daemons'
+# have other names.
+_LEARNED = frozenset(["kernel", "ra"])
+
+
+def words(line):
+    # type: (str) -> List[str]
+    """Return the words of a line of `ip`."""
+    return _WORD.findall(line)
 
 
 def table_names(text):
@@ -55,25 +70,31 @@ def kernel_state(text, names, groups, family):
     """Parse what ``ip -o`` printed for addr, rule and ``route show table all``, in any order.
 
     `names` and `groups` map the names of tables and link groups to numbers. `family` is what was
-    asked for. Lines of other shapes (rules by several conditions, multipath routes) are nobody's
-    business here and are left out.
+    asked for. Lines of other shapes (rules by several conditions, routes for some packets only)
+    are nobody's business here and are left out.
     """
     state = KernelState(set(), set(), set(), set())
-    for line in text.splitlines():
+    for line in text.split("\n"):
         address = _ADDRESS.match(line)
         if address:
             device = address.group(1).split("@")[0]
             state.addresses.add(Address(address.group(2), int(address.group(3)), device))
             continue
         rule = _RULE.match(line)
-        if rule:
-            source, said = rule.group(2), _said((rule.group(3) or "").split())
-            priority = int(rule.group(1))
-            _keep(state.rules, _rule(priority, source, said, names))
-            if source == "all":
-                _keep(state.host_rules, _host_rule(priority, said, family, names, groups))
-        else:
+        if rule is None:
             _keep(state.routes, _route(line, names))
+            continue
+        priority, source, said = int(rule.group(1)), rule.group(2), _said(rule.group(3) or "")
+        table = _number(said.pop("lookup", ""), names)
+        if table is None:
+            continue
+        if not said:
+            # A rule with a further condition (fwmark, iif, to) is not an ENI's.
+            state.rules.add(Rule(source, table, priority))
+        elif source == "all":
+            first = _main_first(priority, said, groups) if table == MAIN_TABLE else None
+            found = first or _mark_rule(priority, table, said)
+            _keep(state.host_rules, found and found._replace(family=family))
     return state
 
 
@@ -89,65 +110,69 @@ def _number(text, names, known=_TABLES):
     return int(text) if re.match(r"[0-9]+\Z", text) else names.get(text, known.get(text))
 
 
-def _said(words):
-    # type: (List[str]) -> Dict[str, str]
+def _said(text):
+    # type: (str) -> Dict[str, str]
     """Return the keywords of a rule with their values; nothing where it has others."""
-    said = dict(zip(words[::2], words[1::2])) if len(words) % 2 == 0 else {}
+    pairs = words(text)
+    said = dict(zip(pairs[::2], pairs[1::2])) if len(pairs) % 2 == 0 else {}
     # Who made it changes nothing about what it does.
     said.pop("proto", None)
     return said
 
 
-def _rule(priority, source, said, names):
-    # type: (int, str, Dict[str, str], Dict[str, int]) -> Optional[Rule]
-    # A rule with a further condition (fwmark, iif, to) is not an ENI's.
-    table = _number(said.get("lookup", ""), names)
-    return None if table is None or len(said) != 1 else Rule(source, table, priority)
-
-
-def _host_rule(priority, said, family, names, groups):  # noqa: PLR0913
-    # type: (int, Dict[str, str], int, Dict[str, int], Dict[str, int]) -> Union[MarkRule, MainFirst, None]  # noqa: E501
-    table = _number(said.get("lookup", ""), names)
+def _mark_rule(priority, table, said):
+    # type: (int, int, Dict[str, str]) -> Optional[MarkRule]
+    """Return a rule for connections with a mark, as if it were IPv4's."""
     mark = _MARK.match(said.get("fwmark", ""))
-    if mark and len(said) == 2 and table is not None:
-        return MarkRule(int(mark.group(1), 16), int(mark.group(2), 16), table, priority, family)
-    length, group = said.get("suppress_prefixlength", ""), said.get("suppress_ifgroup", "")
-    number = _number(group, groups, _GROUPS)
-    if table == MAIN_TABLE and len(said) == 3 and length.isdigit() and number is not None:
-        return MainFirst(int(length), number, priority, family)
-    return None
+    if mark is None or len(said) != 1:
+        return None
+    return MarkRule(int(mark.group(1), 16), int(mark.group(2), 16), table, priority, 4)
+
+
+def _main_first(priority, said, groups):
+    # type: (int, Dict[str, str], Dict[str, int]) -> Optional[MainFirst]
+    """Return a rule by which main is asked first, as if it were IPv4's."""
+    length = said.get("suppress_prefixlength", "")
+    group = _number(said.get("suppress_ifgroup", ""), groups, _GROUPS)
+    if len(said) != 2 or not length.isdigit() or group is None:
+        return None
+    return MainFirst(int(length), group, priority, 4)
 
 
 def _route(line, names):
     # type: (str, Dict[str, int]) -> Optional[Route]
-    words = line.split()
-    local = words[:1] == ["local"]
+    said = words(line)
+    local = said[:1] == ["local"]
     if local:
-        words = words[1:]
-    # None of ours has another type or several next hops.
-    if len(words) < 3 or words[0] in _TYPES or "nexthop" in words:
+        said = said[1:]
+    if len(said) < 3 or said[0] in _TYPES or _OTHERS.intersection(said):
         return None
-    value = _values(words[1:])
+    value = _values(said[1:])
     table = _number(value.get("table", "main"), names)
     if table is None or "dev" not in value:
         return None
-    if local != (table == LOCAL_TABLE) or (local and value.get("proto") == "kernel"):
-        return None
     via = value.get("via", "")
-    family = 6 if ":" in via or ":" in words[0] else 4
+    family = 6 if ":" in via or ":" in said[0] else 4
+    # Old kernels do not say of IPv6's that they made them.
+    by_itself = value.get("proto") == "kernel" or family == 6
+    if local != (table == LOCAL_TABLE) or (local and by_itself):
+        return None
     metric = int(value.get("metric", "0"))
+    connected, learned = "", 0
+    if table == MAIN_TABLE and family == 4 and not via and value.get("proto") == "kernel":
+        connected = value.get("src", "")
+    if table == MAIN_TABLE and family == 6 and value.get("proto") in _LEARNED:
+        learned = metric
     if family == 6 and metric == _METRIC6:
         metric = 0
-    by_kernel = value.get("proto") == "kernel" and (table, family, via) == (MAIN_TABLE, 4, "")
-    connected = value.get("src", "") if by_kernel else ""
-    return Route(words[0], via, value["dev"], table, family, metric, connected)
+    return Route(said[0], via, value["dev"], table, family, metric, connected, learned)
 
 
-def _values(words):
+def _values(said):
     # type: (List[str]) -> Dict[str, str]
     """Return the keywords of a route that are of interest here, with their values."""
     pairs = {}
     for keyword in ("via", "dev", "table", "metric", "proto", "src"):
-        if keyword in words[:-1]:
-            pairs[keyword] = words[words.index(keyword) + 1]
+        if keyword in said[:-1]:
+            pairs[keyword] = said[said.index(keyword) + 1]
     return pairs

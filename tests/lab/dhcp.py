@@ -76,6 +76,12 @@ class DhcpServer:
                 f"--dhcp-range={first},{first},{eni.subnet6.prefixlen},{eni.lease_time}",
                 f"--dhcp-host={eni.mac},[{first}],{eni.lease_time}",
             ]
+        elif eni.ipv6_prefixes and eni.subnet6:
+            # A router, but no address to lease.
+            options += [
+                "--enable-ra",
+                f"--dhcp-range={eni.subnet6[0]},static,{eni.subnet6.prefixlen},{eni.lease_time}",
+            ]
         return options
 
     def stop(self) -> None:

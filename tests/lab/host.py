@@ -17,7 +17,7 @@ iface lo inet loopback
 
 auto {primary}
 iface {primary} inet dhcp
-
+{ipv6}
 {interfaces_line}
 """
 
@@ -30,6 +30,9 @@ TYPE=Ethernet
 PEERDNS=no
 PERSISTENT_DHCLIENT=yes
 """
+# Where the primary has IPv6.
+_INTERFACES6 = "iface {primary} inet6 dhcp\n"
+_IFCFG6 = "IPV6INIT=yes\nDHCPV6C=yes\n"
 _IFCFG_LO = """\
 DEVICE=lo
 IPADDR=127.0.0.1
@@ -46,6 +49,24 @@ _STAND_INS = {
     **dict.fromkeys(("ifup", "ifdown", "dhclient-script"), "/sbin"),
 }
 
+# What the host has of the machine's /etc: what its programs cannot do without, and nothing that an
+# administrator sets up for the network.
+_ETC = ("alternatives", "group", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime",
+        "nsswitch.conf", "os-release", "passwd", "protocols", "services", "shells")
+# As Debian's isc-dhcp-client has it, as far as it goes here.
+_DHCLIENT_CONF = """\
+send host-name = gethostname();
+request subnet-mask, broadcast-address, time-offset, routers,
+	domain-name, domain-name-servers, domain-search, host-name,
+	dhcp6.name-servers, dhcp6.domain-search, dhcp6.fqdn, dhcp6.sntp-servers,
+	netbios-name-servers, netbios-scope, interface-mtu, ntp-servers;
+"""
+# The product may be installed on the machine; the host has it when a test installs it.
+_PRODUCT = ("/usr/lib/ec2net", "/usr/local/lib/ec2net") + tuple(
+    f"{directory}/{name}"
+    for directory in ("/usr/sbin", "/usr/local/sbin", "/usr/local/bin", "/usr/bin")
+    for name in ("ec2net-hotplug", "ec2ifup", "ec2ifdown", "ec2ifscan", "ec2net")
+)
 # The machine may run containers; the host does when a test says so.
 _CONTAINERS = tuple(f"/usr/bin/{name}" for name in ("containerd", "docker", "dockerd", "podman"))
 # What ``snapshot`` looks at.
@@ -53,6 +74,7 @@ WATCHED = {"debian": ("/etc/network", "/etc/dhcp"), "rhel": ("/etc/sysconfig", "
 # What differs between two listings of the same configuration.
 _PASSING = re.compile(r"\s+(?:valid_lft|preferred_lft|expires|hoplimit) \S+|\s+tentative\b")
 # The kernel makes these by itself and takes its time over it (duplicate address detection).
+_BETWEEN = "-- the next command --"
 _LINK_LOCAL = re.compile(r"\binet6 fe80::|^(?:local |anycast )?fe80::|^multicast ff00::")
 
 
@@ -61,9 +83,13 @@ def settings(primary: Eni, distribution: str, interfaces_line: str) -> Dict[str,
     own = _rhel(primary) if distribution == "rhel" else _debian(primary, interfaces_line)
     return {
         **own,
+        "absent": (*own["absent"], *_PRODUCT, *_CONTAINERS),
+        "etc": _ETC,
         "hostname": primary.hostname,
         "files": {
             **own["files"],
+            # Without it Debian's dhclient-script fails, and dhclient declines each lease.
+            "/etc/fstab": "",
             "/etc/hostname": f"{primary.hostname}\n",
             "/etc/hosts": "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n",
             "/etc/resolv.conf": "",
@@ -72,12 +98,17 @@ def settings(primary: Eni, distribution: str, interfaces_line: str) -> Dict[str,
 
 
 def _debian(primary: Eni, interfaces_line: str) -> Dict[str, Any]:
-    """The machine is a Debian; its dhclient.conf stays."""
-    interfaces = _INTERFACES.format(primary=primary.name, interfaces_line=interfaces_line)
+    """The machine is a Debian; its configuration of the network is not the host's."""
+    ipv6 = _INTERFACES6.format(primary=primary.name) if primary.ipv6 else ""
+    interfaces = _INTERFACES.format(
+        primary=primary.name, interfaces_line=interfaces_line, ipv6=ipv6
+    )
     return {
-        "absent": _CONTAINERS,
-        "empty": ("/etc/network/interfaces.d", "/var/lib/dhcp"),
-        "files": {"/etc/network/interfaces": interfaces},
+        "absent": (),
+        "empty": ("/etc/network/interfaces.d", "/var/lib/dhcp",
+                  *(f"/etc/network/if-{when}.d" for when in ("pre-up", "up", "down", "post-down")),
+                  *(f"/etc/dhcp/dhclient-{when}-hooks.d" for when in ("enter", "exit"))),
+        "files": {"/etc/network/interfaces": interfaces, "/etc/dhcp/dhclient.conf": _DHCLIENT_CONF},
         "programs": {},
     }
 
@@ -86,13 +117,15 @@ def _rhel(primary: Eni) -> Dict[str, Any]:
     """Debian's ip and dhclient among our stand-ins; see rhel/README.md."""
     source = Path(__file__).with_name("rhel")
     return {
-        "absent": ("/etc/network", "/sbin/ifquery", "/var/lib/dhcp", *_CONTAINERS),
+        "absent": ("/sbin/ifquery", "/var/lib/dhcp"),
         "empty": ("/etc/dhcp", "/etc/dhcp/dhclient.d", "/etc/sysconfig", _SCRIPTS,
                   "/var/lib/dhclient"),
         "files": {
             "/etc/sysconfig/network": "NETWORKING=yes\nNOZEROCONF=yes\n",
             f"{_SCRIPTS}/ifcfg-lo": _IFCFG_LO,
-            f"{_SCRIPTS}/ifcfg-{primary.name}": _IFCFG.format(primary=primary.name),
+            f"{_SCRIPTS}/ifcfg-{primary.name}": (
+                _IFCFG.format(primary=primary.name) + (_IFCFG6 if primary.ipv6 else "")
+            ),
         },
         "programs": {
             f"{directory}/{name}": (source / name).read_text(encoding="utf-8")
@@ -110,6 +143,10 @@ def boot(host: Namespace, primary: Eni, rp_filter: int) -> None:
            for name in ("all", "default", primary.name)
            for key in ("arp_ignore", "arp_announce", "arp_filter", "promote_secondaries")},
         "net/ipv4/ip_forward": 0,
+        # No pause for duplicates, nor before a router is asked for.
+        **{f"net/ipv6/conf/{name}/{key}": 0
+           for name in ("all", "default", primary.name) if primary.ipv6
+           for key in ("accept_dad", "dad_transmits", "router_solicitation_delay")},
     })
     for name in ("lo", primary.name):
         host.run(["ifup", name])
@@ -144,13 +181,16 @@ def configuration(host: Commands) -> Dict[str, List[str]]:
         "routes": ["ip", "-4", "route", "show", "table", "all"],
         "routes6": ["ip", "-6", "route", "show", "table", "all"],
     }
+    # By one shell: under emulation each command that is sent to a machine takes it a second.
+    script = f"\necho {_BETWEEN}\n".join(" ".join(command) for command in listings.values())
+    texts = host.run(["sh", "-ec", script]).stdout.split(_BETWEEN + "\n")
     return {
         name: [
             _PASSING.sub("", line).replace("\\", "").strip()
-            for line in host.run(command).stdout.splitlines()
+            for line in text.splitlines()
             if not _LINK_LOCAL.search(line)
         ]
-        for name, command in listings.items()
+        for name, text in zip(listings, texts)
     }
 
 

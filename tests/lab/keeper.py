@@ -31,7 +31,7 @@ CLONE_NEWNET = 0x40000000
 
 # Directories of the machine that the host namespace may change for itself alone.  Where /lib and
 # its like are links into /usr they are skipped.
-OVERLAID = ("/etc", "/usr", "/var", "/lib", "/bin", "/sbin", "/opt", "/srv")
+OVERLAID = ("/usr", "/var", "/lib", "/bin", "/sbin", "/opt", "/srv")
 
 
 def unshare(flags: int) -> None:
@@ -108,6 +108,21 @@ def empty(path: Path) -> None:
         remove(entry)
 
 
+def own_etc(directory: Path, kept: Iterable[str]) -> None:
+    """Put a new /etc in the place of the machine's, with copies of what programs cannot do without.
+
+    Whatever is installed or configured on the machine, the host looks the same.
+    """
+    directory.mkdir()
+    for name in kept:
+        source = Path("/etc", name)
+        if source.is_dir() and not source.is_symlink():
+            shutil.copytree(source, directory / name, symlinks=True)
+        elif source.exists():
+            shutil.copy2(source, directory / name, follow_symlinks=True)
+    mount("--bind", directory, "/etc")
+
+
 def furnish(settings: Dict[str, Any]) -> None:
     """Make this mount namespace look like an instance that has just been launched."""
     scratch = Path("/run")
@@ -115,6 +130,7 @@ def furnish(settings: Dict[str, Any]) -> None:
     for target in OVERLAID:
         if os.path.isdir(target) and not os.path.islink(target):
             overlay(target, scratch / target[1:])
+    own_etc(scratch / "etc", settings["etc"])
     # Another one on top: the overlays hold on to their layers, and nobody need see them.
     mount("-t", "tmpfs", "-o", "mode=0755", "lab", scratch)
 

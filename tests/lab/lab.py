@@ -35,8 +35,9 @@ class Lab:
     see rhel/README.md), ``interfaces_line`` the include line of a Debian's
     /etc/network/interfaces, ``imds_tokens`` is ``required`` or ``optional``, ``rp_filter`` the
     host's setting (the kernel's default is 0, systemd's is 2), ``primary`` the name of the primary
-    interface and ``primary_addresses`` its addresses.  ``boot=False`` leaves the host without
-    ``ifup``.  With ``machine=True`` the VPC waits for a machine in QEMU instead (tests/vm): every
+    interface and ``primary_addresses`` and ``primary_ipv6`` its addresses; with the latter the host
+    configures it by DHCPv6 as well.  ``boot=False`` leaves the host without ``ifup``.  With
+    ``machine=True`` the VPC waits for a machine in QEMU instead (tests/vm): every
     port is a tap device, and the host has none.
 
     ``directory`` is for state and logs.  One that the lab makes is removed with it; one that was
@@ -49,7 +50,8 @@ class Lab:
                  interfaces_line: str = "source /etc/network/interfaces.d/*",
                  imds_tokens: str = "required", directory: Union[str, Path, None] = None, *,
                  rp_filter: int = 0, primary: str = "eth0", primary_addresses: Wanted = 1,
-                 boot: bool = True, distribution: str = "debian", machine: bool = False):
+                 primary_ipv6: Wanted = (), boot: bool = True, distribution: str = "debian",
+                 machine: bool = False):
         if distribution not in host.WATCHED:
             raise ValueError(f"{distribution} is none of {', '.join(host.WATCHED)}")
         self.distribution = distribution
@@ -66,7 +68,7 @@ class Lab:
         self._neighbours: List[Eni] = []
         self._router: Optional[Router] = None
 
-        first = self._new_eni(primary, "10.0.0.0/24", primary_addresses)
+        first = self._new_eni(primary, "10.0.0.0/24", primary_addresses, ipv6=primary_ipv6)
         self.primary = primary
         if directory is None:
             self.directory, made = Path(tempfile.mkdtemp(prefix="ec2net-lab-")), True

@@ -154,7 +154,9 @@ class Router:
     def _cable(self, eni: Eni, host: int) -> str:
         """Make the port: one end of a cable to the host, or what QEMU makes a machine's card of."""
         if self._taps:
-            return f"tuntap add {eni.port} mode tap"
+            # Its address is always the same, as a machine that goes on in another lab knows it.
+            return (f"tuntap add {eni.port} mode tap\n"
+                    f"link set {eni.port} address 0e{eni.mac[2:]}")
         return (f"link add {eni.port} type veth"
                 f" peer name {eni.name} address {eni.mac} netns /proc/self/fd/{host}")
 

@@ -10,6 +10,18 @@ SCRIPTS = "/etc/sysconfig/network-scripts/"
 # Where the three variables are that users steer the product by.
 KNOBS = {"debian": "/etc/network/interfaces.d/eth1.cfg", "rhel": SCRIPTS + "ifcfg-eth1"}
 
+# What a run may know from the ones before it, without asking metadata. For the host's own Python.
+FORGET = ["python3", "-c", """
+import glob, json
+for path in glob.glob("/run/ec2net/interface-*"):
+    with open(path, "r+") as stream:
+        kept = json.load(stream)
+        kept.pop("reading", None)
+        stream.seek(0)
+        json.dump(kept, stream)
+        stream.truncate()
+"""]
+
 # Stands in the way of `ip`: lets it look, but a run that comes to change something dies there.
 _DEADLY_IP = """#!/bin/sh
 case "$*" in *-o*) exec /usr/sbin/ip "$@" ;; *) kill -9 $PPID ;; esac
@@ -33,7 +45,8 @@ def killed_add(lab):
 
 def status(lab):
     """Return what ``ec2net status --json`` says, by interface."""
-    return {row["name"]: row for row in json.loads(lab.host(["ec2net", "status", "--json"]).stdout)}
+    told = json.loads(lab.host(["ec2net", "status", "--json"]).stdout)
+    return {row["name"]: row for row in told["interfaces"]}
 
 
 def kernel(lab):

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tests.lab import Lab
 from tests.netns.dhcp import RENEWED
-from tests.netns.driver import status, unreachable, wait_until, write
+from tests.netns.driver import FORGET, status, unreachable, wait_until, write
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 # Gives up within half a second, and trusts nothing that it read before.
@@ -25,7 +25,9 @@ connect_timeout = 0.5
 read_timeout = 0.5
 attach_deadline = 0.5
 reuse = 0
+transport = {transport}
 """
+TRANSPORTS = ("requests", "light")
 COMMANDS = {
     "add": (["ec2net-hotplug", "add"], {"INTERFACE": "eth1"}),
     "refresh": (["ec2net", "refresh"], {}),
@@ -77,12 +79,12 @@ find /etc/network /etc/sysconfig /etc/dhcp -type f -exec md5sum {} + 2>/dev/null
 _PASSING = re.compile(r"\s+(?:valid_lft|preferred_lft|expires|hoplimit) \S+")
 
 
-def furnished(distribution):
-    """Return a lab with everything in step."""
+def furnished(distribution, transport):
+    """Return a lab with everything in step, where each command speaks HTTP by `transport`."""
     lab = Lab(distribution=distribution, primary_addresses=2)
     try:
         lab.host(["make", "-s", "-C", str(REPOSITORY), "install", "PYTHON=/usr/bin/python3",
-                  "REFRESH=no", "LEASE_TIMEOUT=2"])
+                  "REFRESH=no", "LEASE_TIMEOUT=4"])
         lab.attach("eth1", subnet="10.0.1.0/24", addresses=3, prefixes=["10.0.1.240/28"],
                    ipv6=2, ipv6_prefixes=["2001:db8:0:1:1::/80"], network_card=0)
         eni = lab.enis["eth1"]
@@ -92,7 +94,7 @@ def furnished(distribution):
         wait_until(lambda: status(lab)["eth1"]["state"] == "in step")
         assert status(lab)["eth0"]["state"] == "in step", status(lab)
         lab.host(["mkdir", "-p", "/etc/ec2net"])
-        write(lab, "/etc/ec2net/ec2net.conf", SETTINGS)
+        write(lab, "/etc/ec2net/ec2net.conf", SETTINGS.format(transport=transport))
     except BaseException:
         lab.close()
         raise
@@ -109,6 +111,8 @@ def outcome(lab, command, place, fault, before):
     """Return the result of `command` while `place` fails by `fault`."""
     argv, environment = COMMANDS[command]
     macs = {name: eni.mac for name, eni in lab.enis.items()}
+    # A run that knows the ENI asks for less of it.
+    lab.host(FORGET)
     if place == "token":
         # Tokens are kept for hours: only a run without one asks.
         lab.host(["rm", "-f", "/run/ec2net/token"])
@@ -139,7 +143,7 @@ def cases():
                     yield command, place, fault
 
 
-def measure(distributions=("debian", "rhel"), workers=4):
+def measure(transport, distributions=("debian", "rhel"), workers=4):
     """Try every case once, on the distributions in turn; return {case: result}.
 
     Most of the time is spent waiting for an answer that does not come, so several hosts share it.
@@ -149,7 +153,7 @@ def measure(distributions=("debian", "rhel"), workers=4):
     lock = threading.Lock()
 
     def work(distribution):
-        with furnished(distribution) as lab:
+        with furnished(distribution, transport) as lab:
             before = look(lab)
             while True:
                 with lock:
@@ -224,4 +228,5 @@ def cell(result):
 
 
 if __name__ == "__main__":
-    print(table(measure()), end="")
+    for each in TRANSPORTS:
+        print("{}:\n\n{}".format(each, table(measure(each))))

@@ -4,10 +4,12 @@ import ipaddress
 import itertools
 import random
 import re
+from types import SimpleNamespace
 
 import pytest
 
-from ec2net_legacy.kernel import policy
+from ec2net_legacy import explain
+from ec2net_legacy.kernel import diff
 from tests.netns.conftest import on_both
 from tests.netns.driver import hurry_ipv6, wait_until
 
@@ -24,7 +26,8 @@ TARGETS = {
 }
 SOURCES = {4: [None, "10.0.0.10", "10.0.1.10", "10.0.1.11", "10.0.0.11", "172.17.0.1"],
            6: [None, "2001:db8:0:1::10", "fd00:17::1"]}
-LOCAL = re.compile("(local|broadcast|anycast) ")
+# A rule, which may be folded, and what comes of it.
+DECIDED = r"^  (\d+): (.*(?:\n {6,}.*)*?)\n {6}decides"
 # Of others, whose rules and tables are there, too.
 CNI = """
 rule add pref 512 to 172.17.0.2 lookup main
@@ -98,7 +101,7 @@ def batch(lab, text):
         lab.host(["ip", family, "-batch", "-"], input="".join(lines))
 
 
-def asked(destination, source, incoming, mark=0):
+def asked(source, destination, incoming, mark):
     """Return what is asked of the kernel."""
     words = ["route", "get", destination]
     words += ["from", source] if source else []
@@ -107,35 +110,53 @@ def asked(destination, source, incoming, mark=0):
     return " ".join(words)
 
 
-def kernels(text):
-    """Return by which device it goes out, "local" for this host itself, "" where nowhere."""
-    if LOCAL.match(text):
-        return "local"
-    return "" if "RTNETLINK" in text else re.search(r" dev (\S+)", text).group(1)
-
-
-def explained(paragraph):
-    """Return the same from one part of what explain prints."""
-    words = " ".join(paragraph.split())
-    decided = re.search(r" decides: (.*?) kernel: ", words)
-    if not decided or re.match("(unreachable|prohibit|blackhole)\\b", decided.group(1)):
-        return ""
-    if LOCAL.match(decided.group(1)):
-        return "local"
-    return re.search(r" dev (\S+)", decided.group(1)).group(1)
+def wrong_about(lab, family, question, paragraph):
+    """Return how one part of what explain prints is not what the kernel does, "" if it is."""
+    ip, said = "ip -{} -o ".format(family), " ".join(paragraph.split())
+    decided = re.search(DECIDED, paragraph, re.M)
+    number = int(decided.group(1)) if decided else 0
+    # A rule that refuses stops a packet that is decided behind it, and no other. It is not for the
+    # way back to the source, which the kernel looks up for what comes in.
+    script = """
+        {0}{1} 2>&1 || echo refused; echo =====
+        {0}{2} 2>&1; echo =====
+        for number in {3} {4}; do
+            {0}rule add pref $number to {5} unreachable
+            {0}{1} >/dev/null 2>&1; echo $?
+            {0}rule del pref $number to {5} unreachable
+        done
+        {0}rule | grep -c "goto {3} *$"
+    """.format(ip, question, question.replace("get", "get fibmatch"), number, max(number - 1, 0),
+               question.split()[2])
+    answer, match, codes = lab.host(["sh", "-c", script], check=False).stdout.split("=====\n")
+    told, refused = " ".join(answer.split("\\")[0].split()), "refused" in answer
+    if "kernel: " + told.replace(" refused", "") not in said or "otherwise" in said:
+        return "the answer is " + told
+    if refused or not decided:
+        return "" if refused and not decided else "it is decided otherwise"
+    table = re.findall(r" table (\S+)", answer) or ["main"]
+    if "lookup {} ".format(table[0]) not in decided.group(2) + " ":
+        return "it is another table"
+    short = re.search("unless by a default route .up to /([0-9]+)", said)
+    prefix = re.sub("^[a-z]+ (?=[^ ]*[.:])", "", match.replace("default", "::/0")).split()[0]
+    later = bool(short) and ipaddress.ip_network(prefix).prefixlen <= int(short.group(1))
+    behind, before, gotos = codes.split()
+    # A goto may lead past the one before.
+    stopped = before != "0" or not number or gotos != "0"
+    return "" if stopped and (behind != "0") == later else "another rule decides"
 
 
 def packets(family):
-    """Return (destination, source, incoming) of a matrix."""
+    """Return (source, destination, incoming) of a matrix."""
     for destination, source in itertools.product(TARGETS[family], SOURCES[family]):
         if not (source and source == destination):
-            yield destination, source, None
+            yield source, destination, None
     for destination in TARGETS[family]:
         if destination not in (CONTAINER[family], "127.0.0.1"):
-            yield destination, CONTAINER[family], "docker0"
-    yield CONTAINER[family], INTERNET[family], "eth1"
-    yield SOURCES[family][2 if family == 4 else 1], INTERNET[family], "eth1"
-    yield UNREACHABLE[family], INTERNET[family], "eth1"
+            yield CONTAINER[family], destination, "docker0"
+    here = SOURCES[family][2 if family == 4 else 1]
+    for destination in (CONTAINER[family], here, UNREACHABLE[family]):
+        yield INTERNET[family], destination, "eth1"
 
 
 def mismatches(lab, family):
@@ -143,21 +164,16 @@ def mismatches(lab, family):
     wanted = list(packets(family))
     lines = ["ec2net explain --to {}{}{}; echo =====".format(
         destination, " --from " + source if source else "",
-        " --in " + incoming if incoming else "") for destination, source, incoming in wanted]
+        " --in " + incoming if incoming else "") for source, destination, incoming in wanted]
     texts = lab.host(["sh", "-ec", "\n".join(lines)]).stdout.split("=====\n")
-    differing, compared = [], 0
-    for (destination, source, incoming), text in zip(wanted, texts):
+    found = []
+    for packet, text in zip(wanted, texts):
         paragraphs = text.rstrip().split("\n\n")
-        marks = [0, *(MARKS[family] if incoming == "docker0" else [])]
+        marks = [0, *(MARKS[family] if packet[2] == "docker0" else [])]
         assert len(paragraphs) == len(marks), text
         for mark, paragraph in zip(marks, paragraphs):
-            words = asked(destination, source, incoming, mark)
-            result = lab.host(["ip", "-{}".format(family), *words.split()], check=False)
-            answer = result.stdout or result.stderr
-            compared += 1
-            if explained(paragraph) != kernels(answer) or "otherwise" in paragraph:
-                differing.append("{}\n{}\n{}".format(words, answer, paragraph))
-    return differing, compared
+            found.append((wrong_about(lab, family, asked(*packet, mark), paragraph), paragraph))
+    return ["\n".join(one) for one in found if one[0]], len(found)
 
 
 @pytest.mark.parametrize("family", [4, 6])
@@ -177,7 +193,8 @@ def test_what_a_name_of_the_link_group_changes(lab):
     lab.host(["sh", "-c", "mkdir -p /etc/iproute2; echo '10000 enis' >> /etc/iproute2/group"])
     text = lab.host(["ec2net", "explain", "--from", "10.0.1.10", "--to", "10.0.0.77"]).stdout
     assert "suppress_ifgroup enis" in text
-    assert explained(text) == "eth1"
+    assert "passed over: no route, or a default route (up to /1), or one by that group" in text
+    assert "decides: the table of eth1\n" in text
 
 
 def test_aws_would_drop_it(host):
@@ -222,7 +239,7 @@ def some_network(chance, family):
 
 
 def some_route(chance, family):
-    table = chance.choice(["5", "6", "7", "main"])
+    table = chance.choice(["5", "6", "main"])
     kind = chance.choice([""] * 5 + ["throw", "unreachable", "blackhole", "prohibit"])
     metric = " metric {}".format(chance.randrange(1, 9)) if chance.randrange(2) else ""
     device = "" if kind else " dev " + chance.choice(DEVICES)
@@ -233,25 +250,20 @@ def some_route(chance, family):
 def some_rule(chance, family):
     words = ["rule add pref {}".format(chance.randrange(10, 90))]
     words += ["not"] if chance.randrange(6) == 0 else []
-    if chance.randrange(2):
-        words += ["from", chance.choice([*ADDRESSES[family], *SHORT[family]])]
-    if chance.randrange(3) == 0:
-        words += ["to", some_network(chance, family)]
-    if chance.randrange(4) == 0:
-        words += ["iif", chance.choice([*DEVICES, "lo", "gone0"])]
-    if chance.randrange(8) == 0:
-        words += ["oif", chance.choice(DEVICES)]
-    if chance.randrange(3) == 0:
-        words += ["fwmark", chance.choice(["0x1", "0x100/0x3f00", "0x0/0xff", "0x101/0xffff"])]
-    words += [chance.choice(["lookup 5", "lookup 6", "lookup 7", "lookup main", "lookup 9",
-                             "unreachable", "nop", "goto", "lookup 5 suppress"])]
-    if words[-1] == "goto":
-        words[-1] += " {}".format(int(words[0].split()[-1]) + chance.randrange(1, 40))
-    if words[-1].endswith("suppress") or (words[-1] == "lookup main" and chance.randrange(2)):
-        words[-1] = words[-1].replace(" suppress", "")
+    for odds, word, values in (
+        (2, "from", [*ADDRESSES[family], *SHORT[family]]),
+        (3, "to", [some_network(chance, family)]),
+        (4, "iif", [*DEVICES, "lo", "gone0"]),
+        (8, "oif", DEVICES),
+        (3, "fwmark", ["0x1", "0x100/0x3f00", "0x0/0xff", "0x101/0xffff"]),
+    ):
+        words += [word, chance.choice(values)] if chance.randrange(odds) == 0 else []
+    # A rule at 90 is there, while the other goto may lead nowhere.
+    words += [chance.choice([*["lookup 5", "lookup main"] * 3, "lookup 6", "lookup 9",
+                             "unreachable", "nop", "goto 90", "goto 99"])]
+    if words[-1] in ("lookup 5", "lookup main") and chance.randrange(2):
         words += ["suppress_prefixlength", str(chance.choice([0, 1, 8, 16]))]
-        if chance.randrange(2):
-            words += ["suppress_ifgroup", chance.choice(["0", "7"])]
+        words += ["suppress_ifgroup", chance.choice("07")] if chance.randrange(2) else []
     return " ".join(words)
 
 
@@ -262,50 +274,48 @@ def some_packet(chance, family):
     if incoming:
         # With an address of the host's own it is refused for that.
         source = ("77.0.0.{}" if family == 4 else "fd00:1::{}").format(chance.randrange(2, 5))
-    return policy.Packet(source, destination, incoming, mark)
+    return explain.Packet(source, destination, incoming, mark, "a packet")
 
 
-def grouped(device, group):
-    return {"default": 0, "7": 7}.get(group) == DEVICES.index(device) % 2 * 7
-
-
-def kernel_says(lab, family, packets):
-    """Return the kernel's answers to many questions."""
-    lines = ["ip -{} -o {} 2>&1 | tr '\\n' ' '; echo".format(
-        family, asked(one.destination, one.source, one.incoming, one.mark)) for one in packets]
-    return lab.host(["sh", "-c", "\n".join(lines)]).stdout.splitlines()
+def looked_at(lab):
+    """Return the lab's host as explain looks at it, without anything of ours."""
+    groups = {device: number % 2 * 7 for number, device in enumerate(DEVICES)}
+    return SimpleNamespace(
+        runner=SimpleNamespace(run=lambda argv: lab.host(argv, check=False)),
+        devices=SimpleNamespace(device=groups.get, group=groups.get),
+        settings=SimpleNamespace(link_group=10000, backend="ifupdown"),
+        files=SimpleNamespace(read=lambda _: None, glob=lambda _: []),
+        known_kernel=lambda _: diff.NOTHING,
+    )
 
 
 def shake(lab, family, chance):
-    """Give the host rules and routes at random; return the texts of both."""
-    made = ["route flush table {}".format(table) for table in ("5", "6", "7", "main")]
+    """Give the host rules and routes at random."""
+    made = ["route flush table {}".format(table) for table in ("5", "6", "main")]
     made += ["rule flush", "rule add pref 0 lookup local", "rule add pref 32766 lookup main"]
+    made += ["rule add pref 90 nop", *(some_rule(chance, family) for _ in range(12))]
     made += [some_route(chance, family) for _ in range(25)]
-    made += [some_rule(chance, family) for _ in range(12)]
-    ip = ["ip", "-{}".format(family)]
     # Some of it is there already, or cannot be.
-    lab.host([*ip, "-force", "-batch", "-"], input="\n".join(made), check=False)
-    return [lab.host([*ip, "-o", *what.split()]).stdout
-            for what in ("rule show", "route show table all")]
+    lab.host(["ip", "-{}".format(family), "-force", "-batch", "-"], input="\n".join(made),
+             check=False)
 
 
 @pytest.mark.parametrize("family", [4, 6])
 def test_at_random(lab, family):
     batch(lab, SETUP)
     lab.host(["sh", "-ec", "for one in 4 6; do sysctl -qw net.ipv$one.conf.all.forwarding=1; done"])
-    differing, went = [], []
+    host, differing, verdicts = looked_at(lab), [], set()
     for seed in range(12):
         chance = random.Random(seed)  # noqa: S311
-        rules, routes = shake(lab, family, chance)
-        packets = [some_packet(chance, family) for _ in range(60)]
-        for packet, answer in zip(packets, kernel_says(lab, family, packets)):
-            steps = policy.decide(rules, routes, packet, grouped)
-            decided = steps[-1].route if steps and steps[-1].verdict == policy.DECIDES else ""
-            ours = "local" if LOCAL.match(decided) else policy.device_of(steps)
-            went.append(ours)
-            if ours != kernels(answer) or not policy.agrees(steps, answer):
-                differing.append("\n".join(["seed {}: {}".format(seed, packet), answer,
-                                            *map(str, steps), rules]))
+        shake(lab, family, chance)
+        for _ in range(30):
+            seen = explain.look(host, some_packet(chance, family))
+            case = explain.decide(seen, *seen.answers[0])
+            text, question = explain.text([case]), asked(*case.packet[:-1])
+            verdicts |= {re.split("[:,]", verdict)[0] for _, verdict in case.steps}
+            wrong = wrong_about(lab, family, question, text)
+            differing += ["\n".join([wrong, question, text, seen.rules])] if wrong else []
     assert not differing, "\n\n".join([str(len(differing)), *differing[:3]])
     # Everything was met.
-    assert set(went) == {*DEVICES, "local", ""}
+    assert verdicts == {"decides", "does nothing", "goes on there", "matches", "passed over",
+                        "refuses what gets here"}

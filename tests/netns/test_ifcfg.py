@@ -262,7 +262,7 @@ def texts(lab):
 
 def values(lab):
     """Return the same of eth1 as values."""
-    return [json.loads(lab.host(["ec2net", what, "--json"]).stdout)[1]
+    return [json.loads(lab.host(["ec2net", what, "--json"]).stdout)["interfaces"][1]
             for what in ("status", "plan")]
 
 

@@ -6,10 +6,10 @@ from tests.netns import reliability
 from tests.netns.conftest import REPOSITORY
 
 
-@pytest.fixture(scope="module")
-def results():
-    """Every case, tried once."""
-    return reliability.measure()
+@pytest.fixture(scope="module", params=reliability.TRANSPORTS)
+def results(request):
+    """Every case, tried once by each transport."""
+    return reliability.measure(request.param)
 
 
 def test_nothing_is_lost_or_changed(results):

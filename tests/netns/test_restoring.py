@@ -31,6 +31,7 @@ for command in "ip rule" "ip -6 rule" "ip route show table all" "ip -6 route sho
 done
 cd /sys/class/net && grep . */netdev_group
 cd /proc/sys/net/ipv4/conf && grep . */rp_filter */arp_ignore */arp_announce
+cd /proc/sys/net/ipv6/conf && grep . */accept_ra */accept_ra_pinfo */ra_defrtr_metric
 """
 # Stands in the way of `ip` and `iptables-restore`: the run of ours that comes to change something
 # for the n-th time dies there.
@@ -88,7 +89,8 @@ def test_everything_is_as_it_was(host, subnets):
         lab.host(["ec2ifup", name])
     up = everything(lab)
     for sign in ("suppress_ifgroup 10000", "fwmark 0x", "-A PREROUTING -j EC2NET",
-                 "eth0/netdev_group:10000", "eth1/netdev_group:10000", "eth1/rp_filter:2"):
+                 "eth0/netdev_group:10000", "eth1/netdev_group:10000", "eth1/rp_filter:2",
+                 "eth1/accept_ra:2", "eth1/accept_ra_pinfo:0", "eth1/ra_defrtr_metric:10001"):
         assert sign in up
     shared = subnets[0] == "10.0.0.0/24"
     assert [parameter(lab, "eth0/" + key) for key in KEYS[1:]] == ([1, 2] if shared else [0, 1])

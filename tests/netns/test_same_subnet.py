@@ -201,4 +201,4 @@ def test_taken_away_while_it_is_up_the_kernels_route_is_as_before(lab):
     hotplug(lab, "remove")
     left = [line for line in changes(before, look(lab, files=False)) if "default" not in line]
     assert left == []
-    assert read(lab, "/run/ec2net/coexistence") is None
+    assert read(lab, "/run/ec2net/host") is None

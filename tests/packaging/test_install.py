@@ -154,10 +154,10 @@ def test_the_commands_run_on_the_chosen_interpreter(tmp_path):
     assert "exit codes" in helped.stdout
 
 
-def test_the_readme_shows_the_default_settings():
+def test_the_documentation_shows_the_default_settings():
     sys.path.insert(0, str(REPOSITORY))
     from ec2net_legacy import settings
 
-    readme = (REPOSITORY / "README.md").read_text()
-    block = readme.split("These are the defaults:")[1].split("```")[1]
+    page = (REPOSITORY / "docs/configuring.md").read_text()
+    block = page.split("These are the defaults:")[1].split("```")[1]
     assert settings.parse(block.splitlines()) == settings.DEFAULTS

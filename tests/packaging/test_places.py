@@ -80,6 +80,13 @@ def test_without_either_there_is_no_trigger_but_cron(tmp_path):
     assert placed(tmp_path) == {CRON}
 
 
+def test_cron_mails_nobody_what_the_log_has(tmp_path):
+    make("install", tmp_path, FLAVOUR="no", INIT="no")
+    lines = (tmp_path / CRON).read_text().splitlines()
+    assert 'MAILTO=""' in lines[:-1]
+    assert lines[-1].startswith("* * * * * root ")
+
+
 @pytest.mark.parametrize("flavour", sorted(HOOKS))
 @pytest.mark.parametrize("init", ["systemd", "upstart"])
 def test_nothing_is_left_to_fill_in(tmp_path, flavour, init):

@@ -21,11 +21,7 @@ PROCESSES = [
     (os, "posix_spawnp"),
     (os, "system"),
 ]
-NETWORK = [
-    (socket, "getaddrinfo"),
-    (socket, "gethostbyname"),
-    (socket.socket, "__init__"),
-]
+NETWORK = [(socket, "getaddrinfo"), (socket, "gethostbyname"), (socket.socket, "__init__")]
 
 
 def refuse(owner, name):

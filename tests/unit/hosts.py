@@ -31,9 +31,11 @@ def card(name="eth1", mac=SECOND, up=False, index=3):
     return nic(name, mac, up=up, index=index)
 
 
-def inet(address, device="eth1"):
+def inet(address, device="eth1", family=""):
     """Return the line in which `ip -o` shows an address."""
-    return "3: {1}    inet {0} scope global {1}\\       valid_lft forever".format(address, device)
+    return "3: {1}    inet{2} {0} scope global {1}\\       valid_lft forever".format(
+        address, device, family
+    )
 
 
 def kernel_with(*lines):
@@ -86,8 +88,9 @@ class Hosts(object):
 
     @property
     def notes(self):
-        """What is in the run directory."""
-        return sorted(path.basename for path in self.directory.join("run").listdir())
+        """What is in the run directory but locks, which stay."""
+        names = [path.basename for path in self.directory.join("run").listdir()]
+        return sorted(name for name in names if name.split("-")[0] != "lock")
 
 
 def keep_kernel(host, before):
@@ -123,3 +126,47 @@ def asked(host):
 def brought_up(host):
     """Return which interfaces the distribution brought up."""
     return [argv[-1] for argv in host.runner.shown if argv[0] == "ifup"]
+
+
+def ran(host):
+    """Return which of the distribution's programs were run."""
+    return [argv[0] for argv in host.runner.shown]
+
+
+def before_each(host, act):
+    """Let `act` happen before each of the distribution's programs; it gets argv and the limit."""
+    show = host.runner.run_visibly
+
+    def run_visibly(argv, limit):
+        act(argv, limit)
+        return show(argv, limit)
+
+    host.runner.run_visibly = run_visibly
+
+
+def tree(tmpdir):
+    """Return {path: bytes} of the host's files."""
+    root = tmpdir.join("root")
+    return {path.relto(root): path.read_binary() for path in root.visit(fil=lambda p: p.isfile())}
+
+
+def warnings_of(caplog):
+    """Return what was logged as a warning."""
+    return [one.getMessage() for one in caplog.records if one.levelname == "WARNING"]
+
+
+def debian(tmpdir, texts, is_up, interfaces=""):
+    """Return a function that makes a host with ifupdown: eth0 is the primary, eth1 another ENI.
+
+    `texts` are those of eth1's keys, `interfaces` what else is in ifupdown's file.
+    """
+    source = "source /etc/network/interfaces.d/*.cfg\n"
+    tmpdir.ensure("root", INTERFACES).write(interfaces + source)
+
+    def make(enis=None, devices=None, **others):
+        enis = dict({PRIMARY: eni_texts(0)}, **(enis or {SECOND: texts}))
+        answers = dict(metadata_tree(enis), **others.pop("answers", {}))
+        cards = devices or [ETH0, nic("eth1", SECOND, up=is_up)]
+        return make_host(tmpdir, answers, FakeDevices(*cards), **others)
+
+    return make

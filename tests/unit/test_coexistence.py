@@ -6,17 +6,18 @@ import os
 import pytest
 
 from ec2net_legacy import coexistence, settings
-from ec2net_legacy.coexistence import Managed
 from ec2net_legacy.model import (
     LOCAL_TABLE,
     MAIN_TABLE,
     Address,
     InterfaceState,
     MainFirst,
+    Managed,
     MarkRule,
     Route,
     Rule,
 )
+from tests.unit.fakes import QUICK
 
 DEFAULTS = settings.DEFAULTS
 
@@ -192,7 +193,7 @@ class TestIsOurs(object):
         ],
     )
     def test_those_with_our_numbers_are(self, rule):
-        assert coexistence.is_ours(DEFAULTS, rule)
+        assert coexistence.is_our_rule(DEFAULTS, rule)
 
     @pytest.mark.parametrize(
         "rule",
@@ -210,7 +211,7 @@ class TestIsOurs(object):
         ],
     )
     def test_others_are_not(self, rule):
-        assert not coexistence.is_ours(DEFAULTS, rule)
+        assert not coexistence.is_our_rule(DEFAULTS, rule)
 
     def test_all_that_are_made_are(self):
         chosen = DEFAULTS._replace(table_base=20000, priority_base=500, mark_mask=0xF0)
@@ -219,7 +220,7 @@ class TestIsOurs(object):
             chosen, enis, coexistence.marks(chosen, enis, [])
         )
         assert len(made) == 4
-        assert all(coexistence.is_ours(chosen, rule) for rule in made)
+        assert all(coexistence.is_our_rule(chosen, rule) for rule in made)
 
 
 def keys(wanted, name):
@@ -235,8 +236,16 @@ class TestParameters(object):
     SHARED = {"rp_filter": (2, 2), "arp_ignore": (1, 8), "arp_announce": (2, 2)}
 
     def test_an_eni_with_ipv4_filters_loosely(self):
-        found = coexistence.parameters([eni(1), only6(2)], ["eth0", "eth1", "eth2"], [])
+        found = coexistence.parameters([eni(1)], ["eth0", "eth1", "eth2"], [])
         assert found == {"net/ipv4/conf/eth1/rp_filter": (2, 2)}
+
+    def test_one_with_ipv6_hears_its_router_also_on_a_host_that_forwards(self):
+        found = coexistence.parameters([eni(1), only6(2)], ["eth0", "eth1", "eth2"], [])
+        assert {key: span for key, span in found.items() if "ipv6" in key} == {
+            "net/ipv6/conf/eth2/accept_ra": (2, 2),
+            "net/ipv6/conf/eth2/accept_ra_pinfo": (0, 0),
+            "net/ipv6/conf/eth2/ra_defrtr_metric": (10002, 10002),
+        }
 
     def test_two_secondaries_on_one_subnet_answer_each_for_its_own_addresses(self):
         enis = [eni(1), eni(2, subnet="10.0.1.0/24"), eni(3)]
@@ -271,6 +280,40 @@ class TestParameters(object):
         assert keys(found, "eth2") == self.SHARED
 
 
+@pytest.mark.parametrize(
+    "span, was, now, index, kept, new",
+    [
+        ((2, 2), None, 0, 3, [3, 0, 2], 2),
+        ((1, 8), None, 1, 3, None, None),
+        ((1, 8), None, 8, 3, None, None),
+        ((1, 8), None, 9, 3, [3, 9, 1], 1),
+        ((2, 2), [3, 0, 2], 2, 3, [3, 0, 2], None),
+        # By other settings.
+        ((7, 7), [3, 0, 2], 2, 3, [3, 0, 7], 7),
+        # What somebody has set meanwhile is theirs: it stays if it does, or is what comes back.
+        ((1, 8), [3, 0, 1], 2, 3, None, None),
+        ((2, 2), [3, 0, 2], 1, 3, [3, 1, 2], 2),
+        (None, [3, 1, 2], 2, 3, None, 1),
+        (None, [3, 1, 2], 7, 3, None, None),
+        # Another device of that name, whose value may be ours by itself.
+        ((2, 2), [3, 1, 2], 0, 30, [30, 0, 2], 2),
+        ((2, 2), [3, 1, 2], 2, 30, None, None),
+        (None, [3, 1, 2], 2, 30, None, None),
+        # What is no number, and what is gone.
+        ((2, 2), None, None, 3, None, None),
+        ((2, 2), None, 0, None, None, None),
+        ((2, 2), [3, 0, 2], 2, None, None, None),
+        (None, [3, 0, 2], 2, None, None, None),
+    ],
+)
+def test_a_value_of_others_is_set_if_it_must_and_comes_back_as_it_was(  # noqa: PLR0913
+    span, was, now, index, kept, new
+):
+    wanted, before = {"x": span} if span else {}, {"x": was} if was else {}
+    found = coexistence.to_set(wanted, before, {"x": now}.get, {"x": index}.get)
+    assert found == ({"x": kept} if kept else {}, {} if new is None else {"x": new})
+
+
 def copied(routes, enis=None, members=("eth0", "eth1"), families=(4, 6)):
     """Return what the copies are, as `ip` is told."""
     found = coexistence.copies(
@@ -288,10 +331,8 @@ class TestCopies(object):
             (main_route("172.17.0.0/16"), "172.17.0.0/16 dev docker0"),
             (main_route("172.17.0.0/16", connected="172.17.0.1"), "172.17.0.0/16 dev docker0"),
             (main_route("10.8.0.2", "tun0"), "10.8.0.2 dev tun0"),
-            (
-                main_route("fd00:9::/64", "tun0", gateway="fe80::2", metric=50),
-                "fd00:9::/64 via fe80::2 dev tun0",
-            ),
+            (main_route("fd00:9::/64", "tun0", gateway="fe80::2", metric=50),
+             "fd00:9::/64 via fe80::2 dev tun0"),
             (main_route("fd00:17::/64"), "fd00:17::/64 dev docker0"),
             (main_route("0.0.0.0/2", "tun0"), "0.0.0.0/2 dev tun0"),
             (main_route("2000::/5", "tun0"), "2000::/5 dev tun0"),
@@ -369,7 +410,10 @@ st = pytest.importorskip(str("hypothesis.strategies"))
 
 _MORE = int(os.environ.get("EC2NET_EXAMPLES", "0"))
 often = hypothesis.settings(
-    max_examples=_MORE or 100, derandomize=not _MORE, deadline=None, database=None
+    max_examples=_MORE or (20 if QUICK else 100),
+    derandomize=not _MORE,
+    deadline=None,
+    database=None,
 )
 
 

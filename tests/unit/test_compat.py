@@ -6,6 +6,7 @@ import os
 import pytest
 
 from ec2net_legacy import _compat
+from tests.unit.fakes import raised
 
 
 @pytest.mark.parametrize("value", ["eth1", b"eth1"], ids=["text", "bytes"])
@@ -58,8 +59,7 @@ def test_a_directory_is_made_once(tmpdir):
     _compat.make_directory(path, 0o700)
     _compat.make_directory(path, 0o700)
     assert os.path.isdir(path)
-    with pytest.raises(OSError):
-        _compat.make_directory(path + "/deep/er", 0o700)
+    raised(OSError, _compat.make_directory, path + "/deep/er", 0o700)
 
 
 def test_replacing_replaces(tmpdir):

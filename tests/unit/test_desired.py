@@ -6,7 +6,7 @@ import pytest
 from ec2net_legacy import desired, metadata
 from ec2net_legacy.errors import HostError
 from ec2net_legacy.model import LOCAL_TABLE, MAIN_TABLE, Address, Route, Rule
-from tests.unit.fakes import SECOND, eni_texts, ipv6_texts
+from tests.unit.fakes import SECOND, eni_texts, ipv6_texts, raised
 
 
 def eni(number=1, changes=None):
@@ -30,9 +30,7 @@ def eni(number=1, changes=None):
         ("eth1.5", "0", "4", 4),
     ],
 )
-def test_the_number_follows_the_name_of_eth_n_and_else_the_attachment(
-    name, card, device, expected
-):
+def test_the_number_follows_the_name_of_eth_n_and_else_the_attachment(name, card, device, expected):
     attached = eni(1, {"network-card": card, "device-number": device})
     assert desired.number_offset(name, attached) == expected
 
@@ -59,9 +57,7 @@ def test_a_number_that_another_has_is_replaced_by_a_spare_one_that_is_kept(
 
 
 def test_when_no_number_is_free_the_interface_is_named():
-    with pytest.raises(HostError) as caught:
-        desired.choose_offset("eth2", eni(), None, range(10000))
-    assert "eth2" in "{0}".format(caught.value)
+    assert "eth2" in raised(HostError, desired.choose_offset, "eth2", eni(), None, range(10000))
 
 
 def test_one_address_makes_a_table_with_a_way_out_and_one_rule():
@@ -111,15 +107,15 @@ def test_the_router_is_the_subnets_base_plus_one(subnet, router):
 def test_with_ipv6_only_there_is_no_default_route_that_metadata_does_not_know():
     texts = ipv6_texts(
         1,
-        {
-            "ipv6s": "2600:1f18:0:1::10\n2600:1f18:0:1::11",
-            "ipv6-prefix": "2600:1f18:0:1:ab::/80",
-        },
+        {"ipv6s": "2600:1f18:0:1::10\n2600:1f18:0:1::11", "ipv6-prefix": "2600:1f18:0:1:ab::/80"},
     )
     state = desired.interface_state("eth1", metadata.parse_eni(SECOND, texts), 10001, 10001)
     assert state.primary == "2600:1f18:0:1::10"
     assert state.addresses == (Address("2600:1f18:0:1::11", 128, "eth1"),)
-    assert state.routes == (Route("2600:1f18:0:1::/64", "", "eth1", 10001, 6),)
+    assert state.routes == (
+        Route("2600:1f18:0:1::/64", "", "eth1", MAIN_TABLE, 6, 10001),
+        Route("2600:1f18:0:1::/64", "", "eth1", 10001, 6),
+    )
     assert [rule.source for rule in state.rules] == [
         "2600:1f18:0:1::10",
         "2600:1f18:0:1::11",
@@ -160,6 +156,7 @@ def test_dual_stack_has_both_families_and_only_the_lease_of_ipv4_brings_an_addre
         Route("10.0.1.0/24", "", "eth1", MAIN_TABLE, 4, 10001),
         Route("10.0.1.0/24", "", "eth1", 10001, 4),
         Route("default", "10.0.1.1", "eth1", 10001, 4),
+        Route("2600:1f18:0:1::/64", "", "eth1", MAIN_TABLE, 6, 10001),
         Route("2600:1f18:0:1::/64", "", "eth1", 10001, 6),
     )
     assert {rule.source for rule in state.of_family(6).rules} == {
@@ -178,9 +175,7 @@ def test_a_default_route_of_main_is_only_ipv4s_and_behind_the_primarys():
         Route("default", "10.0.1.1", "eth1", MAIN_TABLE, 4, 10001)
     }
     six = metadata.parse_eni(SECOND, ipv6_texts())
-    with_it = desired.interface_state(
-        "eth1", six, 1, 1, desired.PLAIN._replace(main_metric=1)
-    )
+    with_it = desired.interface_state("eth1", six, 1, 1, desired.PLAIN._replace(main_metric=1))
     assert with_it == desired.interface_state("eth1", six, 1, 1)
 
 
@@ -233,3 +228,41 @@ class TestTheRouterThatTheKernelLearned(object):
         found = desired.with_learned_router(self.STATE, {second, ADVERTISED})
         assert found == desired.with_learned_router(self.STATE, [ADVERTISED, second])
         assert len(found.routes) == len(self.STATE.routes) + 1
+
+
+class TestMainsDefaultRoute(object):
+    """Main's IPv6 default route by a secondary comes after the primary's, or is not there."""
+
+    STATE = TestTheRouterThatTheKernelLearned.STATE
+    LEARNED = ADVERTISED._replace(learned=1024)
+    # As a kernel has it that knows the metric.
+    AFTER = ADVERTISED._replace(metric=10001, learned=10001)
+    COPIED = ADVERTISED._replace(metric=10001)
+    STATIC = ADVERTISED._replace(gateway="fe80::7", metric=500)
+    PRIMARYS = LEARNED._replace(device="eth0")
+
+    @pytest.mark.parametrize(
+        "present, in_main, copied, gone",
+        [
+            ([LEARNED, PRIMARYS], desired.COPY, [COPIED], [LEARNED]),
+            ([LEARNED], desired.COPY, [COPIED], [LEARNED]),
+            ([COPIED, PRIMARYS], desired.COPY, [COPIED], []),
+            ([AFTER, PRIMARYS], desired.COPY, [], []),
+            ([AFTER, PRIMARYS], desired.KERNEL, [], []),
+            ([LEARNED, PRIMARYS], desired.KERNEL, [], [LEARNED]),
+            # The only way out stays until the next advertisement.
+            ([LEARNED], desired.KERNEL, [], []),
+            ([LEARNED, AFTER, COPIED], desired.NOBODY, [], [LEARNED, AFTER]),
+            ([STATIC, PRIMARYS], desired.NOBODY, [], []),
+            ([PRIMARYS], desired.COPY, [], []),
+        ],
+    )
+    def test_what_is_copied_and_what_goes(self, present, in_main, copied, gone):
+        state = desired.with_learned_router(self.STATE, present, in_main)
+        new = state.routes[len(self.STATE.routes) :]
+        assert [route for route in new if route.table == MAIN_TABLE] == copied
+        assert list(desired.displaced(self.STATE, present, in_main)) == gone
+
+    def test_of_an_eni_without_ipv6_nothing_goes(self):
+        four = desired.interface_state("eth1", eni(), 10001, 10001)
+        assert desired.displaced(four, [self.LEARNED], desired.NOBODY) == ()

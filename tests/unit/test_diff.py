@@ -105,25 +105,23 @@ def test_what_is_there_is_not_added_again():
     assert diff.changes(wanted, wanted, kernel_of(wanted)) == []
 
 
-def test_what_is_wanted_twice_is_added_once():
-    wanted = state("10.0.1.10 10.0.1.11", "10.0.1.64/28")
-    twice = wanted._replace(
-        addresses=wanted.addresses * 2, routes=wanted.routes * 2, rules=wanted.rules * 2
-    )
-    once = diff.changes(wanted, NOBODY, diff.NOTHING)
-    assert diff.changes(twice, NOBODY, diff.NOTHING) == once
+@pytest.mark.parametrize("recorded", [False, True])
+def test_what_is_wanted_or_recorded_twice_is_added_once(recorded):
+    one = state("10.0.1.10 10.0.1.11", "10.0.1.64/28")
+    twice = one._replace(addresses=one.addresses * 2, routes=one.routes * 2, rules=one.rules * 2)
+    once = diff.changes(one, one if recorded else NOBODY, diff.NOTHING)
+    assert diff.changes(twice, twice if recorded else NOBODY, diff.NOTHING) == once
 
 
-def test_an_address_that_is_there_with_another_length_is_there():
+@pytest.mark.parametrize(
+    "length, device, added",
+    [(24, "eth1", []), (32, "eth2", ["addr add 10.0.1.11/32 dev eth1"])],
+    ids=["with another length", "on another device it is not there"],
+)
+def test_an_address_is_there_with_any_length_but_on_this_device(length, device, added):
     wanted = state("10.0.1.10 10.0.1.11")
-    present = kernel_of(wanted._replace(addresses=(Address("10.0.1.11", 24, "eth1"),)))
-    assert diff.changes(wanted, NOBODY, present) == []
-
-
-def test_an_address_on_another_device_is_not_there():
-    wanted = state("10.0.1.10 10.0.1.11")
-    present = kernel_of(wanted._replace(addresses=(Address("10.0.1.11", 32, "eth2"),)))
-    assert lines(diff.changes(wanted, NOBODY, present)) == ["addr add 10.0.1.11/32 dev eth1"]
+    present = kernel_of(wanted._replace(addresses=(Address("10.0.1.11", length, device),)))
+    assert lines(diff.changes(wanted, NOBODY, present)) == added
 
 
 def test_an_address_that_became_the_primary_one_is_not_deleted():
@@ -262,6 +260,7 @@ class TestTheConnectedRouteOfMain(object):
 
     OURS = Route("10.0.1.0/24", "", "eth1", MAIN_TABLE, 4, 10001)
     KERNELS = OURS._replace(metric=0, connected="10.0.1.10")
+    PRIMARYS = KERNELS._replace(device="eth0", connected="10.0.1.5")
     ADD_OURS = "route add 10.0.1.0/24 dev eth1 metric 10001"
     DELETE_OURS = "route del 10.0.1.0/24 dev eth1 metric 10001"
     ADD_KERNELS = "route append 10.0.1.0/24 dev eth1 proto kernel scope link src 10.0.1.10"
@@ -282,19 +281,16 @@ class TestTheConnectedRouteOfMain(object):
         found = lines(diff.changes(nothing, state(), present))
         return [line for line in found if line.startswith("route ") and " table " not in line]
 
-    def test_ours_is_added_before_the_kernels_goes(self):
+    def test_ours_is_added_before_the_kernels_goes_and_both_complete_what_is_desired(self):
         present = self.present([self.KERNELS])
         steps = diff.changes(state(), NOBODY, present)
         assert lines(steps) == [self.ADD_OURS, self.DELETE_KERNELS]
         assert after(present, steps) == kernel_of(state())
+        assert [step.completes for step in steps] == [True, True]
 
     def test_the_kernels_goes_where_it_came_back_beside_ours(self):
         steps = diff.changes(state(), state(), self.present([self.OURS, self.KERNELS]))
         assert lines(steps) == [self.DELETE_KERNELS]
-
-    def test_both_steps_complete_what_is_desired(self):
-        steps = diff.changes(state(), NOBODY, self.present([self.KERNELS]))
-        assert [step.completes for step in steps] == [True, True]
 
     def test_the_deletion_of_anything_else_does_not(self):
         present = kernel_of(state("10.0.1.10 10.0.1.11"))
@@ -339,50 +335,38 @@ class TestTheConnectedRouteOfMain(object):
         steps = diff.changes(six, NOBODY, self.present([self.KERNELS]))
         assert lines(steps) == ["route replace 2600::/64 dev eth1 table 10001"]
 
-    def test_taken_away_while_the_address_stays_it_is_the_kernels_again_before_ours_goes(self):
-        assert self.taken_away(self.present([self.OURS])) == [self.ADD_KERNELS, self.DELETE_OURS]
-
-    def test_beside_another_devices_of_the_same_subnet_it_comes_back_as_well(self):
-        primarys = self.KERNELS._replace(device="eth0", connected="10.0.1.5")
-        addresses = [Address("10.0.1.10", 24, "eth1"), Address("10.0.1.5", 24, "eth0")]
-        present = self.present([self.OURS, primarys], addresses)
-        assert self.taken_away(present) == [self.ADD_KERNELS, self.DELETE_OURS]
+    @pytest.mark.parametrize(
+        "routes, addresses, steps",
+        [
+            ([OURS], [LEASED], [ADD_KERNELS, DELETE_OURS]),
+            # Beside another device's of the same subnet.
+            ([OURS, PRIMARYS], [LEASED, LEASED._replace(address="10.0.1.5", device="eth0")],
+             [ADD_KERNELS, DELETE_OURS]),
+            # It is there already, and where ours is not there none comes.
+            ([OURS, KERNELS], [LEASED], [DELETE_OURS]),
+            ([], [LEASED], []),
+            # It is for the lease's address.
+            ([OURS], [Address("10.0.1.0", 32, "eth1"), LEASED], [ADD_KERNELS, DELETE_OURS]),
+            ([OURS], [Address("10.0.1.0", 24, "eth1"), LEASED], [ADD_KERNELS, DELETE_OURS]),
+            ([OURS], [], [DELETE_OURS]),
+            ([OURS], [LEASED._replace(length=32)], [DELETE_OURS]),
+            ([OURS], [LEASED._replace(length=25)], [DELETE_OURS]),
+            ([OURS], [LEASED._replace(device="eth0")], [DELETE_OURS]),
+            ([OURS], [Address("10.9.0.1", 24, "eth1")], [DELETE_OURS]),
+            ([OURS], [Address("2600::10", 64, "eth1")], [DELETE_OURS]),
+        ],
+        ids=["it stays", "as well", "there already", "without ours", "a further one", "the lease's"]
+        + ["no address", "/32", "length", "device", "subnet", "IPv6"],
+    )
+    def test_taken_away_while_the_address_stays_it_is_the_kernels_again_before_ours_goes(
+        self, routes, addresses, steps
+    ):
+        assert self.taken_away(self.present(routes, addresses)) == steps
 
     def test_recorded_twice_it_comes_back_once(self):
         record = state()._replace(routes=state().routes * 2)
         steps = diff.changes(NOBODY, record, self.present([self.OURS]))
         assert lines(steps).count(self.ADD_KERNELS) == 1
-
-    def test_the_kernels_that_is_there_already_is_not_added_again(self):
-        assert self.taken_away(self.present([self.OURS, self.KERNELS])) == [self.DELETE_OURS]
-
-    def test_where_ours_is_not_there_none_comes_back(self):
-        assert self.taken_away(self.present([])) == []
-
-    @pytest.mark.parametrize(
-        "addresses",
-        [
-            [],
-            [Address("10.0.1.10", 32, "eth1")],
-            [Address("10.0.1.10", 25, "eth1")],
-            [Address("10.0.1.10", 24, "eth0")],
-            [Address("10.9.0.1", 24, "eth1")],
-            [Address("2600::10", 64, "eth1")],
-        ],
-        ids=["none", "/32", "length", "device", "subnet", "IPv6"],
-    )
-    def test_without_an_address_of_the_subnet_none_comes_back(self, addresses):
-        assert self.taken_away(self.present([self.OURS], addresses)) == [self.DELETE_OURS]
-
-    def test_a_further_address_is_not_the_one_for_which_it_comes_back(self):
-        addresses = [Address("10.0.1.0", 32, "eth1"), Address("10.0.1.10", 24, "eth1")]
-        present = self.present([self.OURS], addresses)
-        assert self.taken_away(present) == [self.ADD_KERNELS, self.DELETE_OURS]
-
-    def test_it_is_the_leases_address_for_which_it_comes_back(self):
-        addresses = [Address("10.0.1.0", 24, "eth1"), Address("10.0.1.10", 24, "eth1")]
-        present = self.present([self.OURS], addresses)
-        assert self.taken_away(present) == [self.ADD_KERNELS, self.DELETE_OURS]
 
     def test_an_address_that_goes_as_well_is_not_the_one_for_which_it_comes_back(self):
         record = state("10.0.1.20 10.0.1.10")
@@ -440,53 +424,38 @@ class TestRulesOfTheOlderTools(object):
             "rule del pref 32765 from 10.0.1.10 lookup 10001",
         ]
 
-    def test_by_the_records_table_they_are_ours_where_it_has_no_rules(self):
+    @pytest.mark.parametrize("table", [10001, 0])
+    def test_where_there_are_no_rules_they_are_ours_by_the_records_table_if_it_has_one(self, table):
         old = Rule("10.0.1.10", 10001, 32765)
-        present = KernelState(frozenset(), frozenset(), frozenset([old, FOREIGN_RULE]), frozenset())
-        record = NOBODY._replace(table=10001)
-        assert lines(diff.changes(NOBODY, record, present)) == ["rule del " + old.arguments]
-
-    def test_of_an_interface_without_a_table_none_is_ours(self):
-        rules = frozenset([Rule("10.0.1.10", 10001, 32765), Rule("10.0.1.10", 254, 32765)])
+        rules = frozenset([old, FOREIGN_RULE, Rule("10.0.1.10", 254, 32765)])
         present = KernelState(frozenset(), frozenset(), rules, frozenset())
-        assert diff.changes(NOBODY, NOBODY, present) == []
+        steps = diff.changes(NOBODY, NOBODY._replace(table=table), present)
+        assert lines(steps) == (["rule del " + old.arguments] if table else [])
 
 
 class TestSecondariesOfTheOlderTools(object):
     """They gave them the length of the subnet."""
 
-    OLD = Address("10.0.1.11", 24, "eth1")
+    TWO = state("10.0.1.10 10.0.1.11")
 
-    def present(self, wanted):
-        return kernel_of(wanted._replace(addresses=(self.OLD,)))
-
-    def test_one_that_aws_assigns_stays_whether_recorded_or_not(self):
-        wanted = state("10.0.1.10 10.0.1.11")
-        for record in (NOBODY, wanted):
-            assert diff.changes(wanted, record, self.present(wanted)) == []
-
-    def test_one_that_was_recorded_goes_with_its_real_length(self):
-        record = state("10.0.1.10 10.0.1.11")
-        steps = diff.changes(state(), record, self.present(state()))
-        assert lines(steps) == ["addr del 10.0.1.11/24 dev eth1"]
-
-    def test_one_that_never_was_is_the_administrators(self):
-        assert diff.changes(state(), state(), self.present(state())) == []
-
-    def test_one_on_another_device_stays(self):
-        record = state("10.0.1.10 10.0.1.11")
-        present = kernel_of(state())
-        present.addresses.add(Address("10.0.1.11", 24, "eth2"))
-        assert diff.changes(state(), record, present) == []
+    @pytest.mark.parametrize(
+        "wanted, record, device, steps",
+        [
+            (TWO, NOBODY, "eth1", []),
+            (TWO, TWO, "eth1", []),
+            (state(), TWO, "eth1", ["addr del 10.0.1.11/24 dev eth1"]),
+            (state(), state(), "eth1", []),
+            (state(), TWO, "eth2", []),
+        ],
+        ids=["AWS assigns it", "and it is recorded", "recorded", "never recorded", "elsewhere"],
+    )
+    def test_one_goes_with_its_real_length_if_it_was_recorded_and_is_not_wanted(
+        self, wanted, record, device, steps
+    ):
+        old = (Address("10.0.1.11", 24, device),)
+        present = kernel_of(wanted._replace(addresses=old))
+        assert lines(diff.changes(wanted, record, present)) == steps
 
     def test_the_leases_own_address_stays_when_it_was_a_secondary_before(self):
-        record = state("10.0.1.10 10.0.1.11")
-        wanted = state("10.0.1.11 10.0.1.10")
-        present = kernel_of(record)
-        assert not any(type(step.item) is Address for step in diff.changes(wanted, record, present))
-
-
-def test_what_is_recorded_twice_is_added_once():
-    one = state("10.0.1.10 10.0.1.11")
-    twice = one._replace(addresses=one.addresses * 2, routes=one.routes * 2, rules=one.rules * 2)
-    assert diff.changes(twice, twice, diff.NOTHING) == diff.changes(one, one, diff.NOTHING)
+        steps = diff.changes(state("10.0.1.11 10.0.1.10"), self.TWO, kernel_of(self.TWO))
+        assert not any(type(step.item) is Address for step in steps)

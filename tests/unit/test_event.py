@@ -6,26 +6,11 @@ import pytest
 from ec2net_legacy import event
 from ec2net_legacy.errors import UsageError
 from ec2net_legacy.model import Lease
+from tests.unit.fakes import raised
 
 HOSTILE_NAMES = [
-    "",
-    ".",
-    "..",
-    ".eth1",
-    "-eth1",
-    "../eth1",
-    "eth1/../../x",
-    "eth 1",
-    "eth1\n",
-    "eth1;id",
-    "$(id)",
-    "`id`",
-    "eth1*",
-    "eth1:0",
-    "eth1'",
-    "sixteen_letters_",
-    "\u0665th1",
-    "eth\u0661",
+    "", ".", "..", ".eth1", "-eth1", "../eth1", "eth1/../../x", "eth 1", "eth1\n", "eth1;id",
+    "$(id)", "`id`", "eth1*", "eth1:0", "eth1'", "sixteen_letters_", "\u0665th1", "eth\u0661",
     "eth1\x00",
 ]
 
@@ -39,17 +24,13 @@ def test_a_plain_name_is_taken_as_it_is(name):
 
 @pytest.mark.parametrize("name", HOSTILE_NAMES, ids=repr)
 def test_a_name_that_is_not_plain_is_refused_and_shown_on_one_line(name):
-    with pytest.raises(UsageError) as caught:
-        event.interface_name(name, "INTERFACE")
-    message = "{0}".format(caught.value)
+    message = raised(UsageError, event.interface_name, name, "INTERFACE")
     assert message.startswith("INTERFACE is ")
     assert "\n" not in message
 
 
 def test_a_long_name_is_shown_only_in_part():
-    with pytest.raises(UsageError) as caught:
-        event.interface_name("e" * 5000)
-    assert len("{0}".format(caught.value)) < 200
+    assert len(raised(UsageError, event.interface_name, "e" * 5000)) < 200
 
 
 def test_a_name_in_bytes_is_text_afterwards():
@@ -92,9 +73,7 @@ def test_an_event_is_an_action_and_an_interface(argument, environ, expected):
     ],
 )
 def test_an_event_that_lacks_something_says_what_was_expected(argument, environ, said):
-    with pytest.raises(UsageError) as caught:
-        event.hotplug_event(argument, environ)
-    assert said in "{0}".format(caught.value)
+    assert said in raised(UsageError, event.hotplug_event, argument, environ)
 
 
 GAINED = ["BOUND", "RENEW", "REBIND", "REBOOT", "TIMEOUT"]
@@ -185,14 +164,11 @@ def test_what_is_no_address_is_told_on_one_short_line(name, caplog):
     ],
 )
 def test_a_lease_event_that_lacks_something_is_an_error(environ):
-    with pytest.raises(UsageError) as caught:
-        event.lease_event(environ)
-    assert "reason or interface is not set" in "{0}".format(caught.value)
+    assert "reason or interface is not set" in raised(UsageError, event.lease_event, environ)
 
 
 @pytest.mark.parametrize("name", HOSTILE_NAMES[1:], ids=repr)
 @pytest.mark.parametrize("reason", ["BOUND", "STOP6", "PREINIT"])
 def test_a_lease_of_a_name_that_is_not_plain_is_refused(name, reason):
-    with pytest.raises(UsageError) as caught:
-        event.lease_event({"reason": reason, "interface": name})
-    assert "{0}".format(caught.value).startswith("interface is ")
+    said = raised(UsageError, event.lease_event, {"reason": reason, "interface": name})
+    assert said.startswith("interface is ")

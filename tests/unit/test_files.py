@@ -12,6 +12,7 @@ import pytest
 from ec2net_legacy import _compat
 from ec2net_legacy.errors import HostError
 from ec2net_legacy.host.files import Files
+from tests.unit.fakes import raised
 
 ONE = "/etc/network/interfaces.d/eth1.cfg"
 TWO = "/etc/network/interfaces.d/eth2.cfg"
@@ -34,9 +35,7 @@ def real(root, path):
 
 def tree(root):
     """Return {path: bytes} of all files below `root`, also hidden ones."""
-    return {
-        path.relto(root): path.read_binary() for path in root.visit(fil=lambda p: p.isfile())
-    }
+    return {path.relto(root): path.read_binary() for path in root.visit(fil=lambda p: p.isfile())}
 
 
 def mode_of(path):
@@ -77,6 +76,18 @@ def test_every_byte_comes_out_as_it_went_in(files, root):
     text = files.read(ONE)
     files.put({TWO: text})
     assert real(root, TWO).read_binary() == content
+
+
+def test_half_of_a_file_is_not_taken_for_all_of_it(files, root):
+    real(root, ONE).write_binary(b"x" * (1 << 20))
+    assert len(files.read(ONE)) == 1 << 20
+    real(root, ONE).write_binary(b"x" * ((1 << 20) + 1))
+    for act in (lambda: files.read(ONE), lambda: files.put({ONE: "one\n", TWO: "two\n"})):
+        with pytest.raises(HostError) as caught:
+            act()
+        assert "{0} is too large: expected at most 1048576 bytes".format(ONE) in str(caught.value)
+    assert real(root, ONE).size() == (1 << 20) + 1
+    assert not real(root, TWO).check()
 
 
 def test_a_file_that_is_as_it_should_be_is_not_touched(files, root):
@@ -136,9 +147,7 @@ def test_a_symbolic_link_is_refused_and_stays(files, root, target, text):
         # It reads as nothing, which is what is wanted.
         assert files.put({ONE: text}) == []
     else:
-        with pytest.raises(HostError) as caught:
-            files.put({ONE: text, TWO: "two\n"})
-        assert ONE in "{0}".format(caught.value)
+        assert ONE in raised(HostError, files.put, {ONE: text, TWO: "two\n"})
     assert link.islink()
     assert real(root, "/etc/elsewhere").read() == "theirs\n"
     assert not real(root, TWO).check()
@@ -216,8 +225,7 @@ def test_a_moving_file_is_never_nowhere(files, root, monkeypatch):
     files.put({ONE: "one\n"})
     with monkeypatch.context() as patch:
         failing(patch, _compat, "replace", errno.EIO, 1)
-        with pytest.raises(HostError):
-            files.put({ONE: None, TWO: "one\n"})
+        raised(HostError, files.put, {ONE: None, TWO: "one\n"})
     assert files.read(ONE) == "one\n"
 
 
@@ -231,8 +239,7 @@ def test_what_a_crash_left_behind_is_overwritten_and_never_read(files, root, mon
     with monkeypatch.context() as patch:
         patch.setattr(os, "unlink", lambda _: None)
         patch.setattr(_compat, "replace", cut)
-        with pytest.raises(PowerCut):
-            files.put({ONE: "half"})
+        raised(PowerCut, files.put, {ONE: "half"})
     left = list(tree(root))
     assert len(left) == 1
     # ifupdown's globs and run-parts take no names that begin with a dot.
@@ -254,8 +261,7 @@ def test_a_link_where_the_new_text_is_prepared_is_not_followed(files, root, monk
     with monkeypatch.context() as patch:
         # As if the link came back right after the leftover was taken away.
         patch.setattr(os, "unlink", lambda _: None)
-        with pytest.raises(HostError):
-            files.put({ONE: "two\n"})
+        raised(HostError, files.put, {ONE: "two\n"})
     assert victim.read() == "theirs\n"
     files.put({ONE: "three\n"})
     assert victim.read() == "theirs\n"
@@ -272,6 +278,21 @@ def test_a_new_text_is_on_disk_before_it_takes_its_place(files, monkeypatch):
         )
         files.put({ONE: "one\n"})
     assert happened == ["sync", "replace", "sync"]
+
+
+# In UTF-8 and in Latin-1; for Python the second byte of each of the former is a blank.
+NAMES = ["caf\xc3\xa9", "\xc3\xa0", "\xc3\x85", "caf\xe9"]
+
+
+@pytest.mark.parametrize("name", NAMES, ids=repr)
+def test_each_byte_of_a_name_is_a_character_in_whatever_encoding_it_is(files, root, name):
+    path = "/etc/network/interfaces.d/{0}.cfg".format(name)
+    with open(str(root).encode("ascii") + path.encode("latin-1"), "wb") as stream:
+        stream.write(b"theirs\n")
+    assert files.glob("/etc/network/interfaces.d/*") == [path]
+    assert files.glob("/etc/network/interfaces.d/{0}*".format(name)) == [path]
+    assert files.exists(path) and files.may_write(path)
+    assert files.read(path) == "theirs\n"
 
 
 def test_a_pattern_gives_paths_as_they_are_on_the_host(files):

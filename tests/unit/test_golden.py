@@ -17,7 +17,7 @@ import shutil
 
 import pytest
 
-from ec2net_legacy import workflow
+from tests.unit import flows
 from tests.unit.fakes import FakeDevices, make_host, metadata_tree, nic
 
 GOLDEN = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "golden")
@@ -61,11 +61,11 @@ def run(tmpdir, case):
     if "earlier" in metadata:
         host = host_of(tmpdir, case, metadata["earlier"], up=False)
         for name in names:
-            workflow.add(host, name)
+            flows.add(host, name)
     host = host_of(tmpdir, case, metadata["macs"], up=True)
     lines = []
     for name in names:
-        plan = workflow.add(host, name)
+        plan = flows.add(host, name)
         steps = [("-6 " if step.family == 6 else "") + step.line for step in plan.steps]
         lines += ["# {0}, {1}".format(name, "at once" if plan.live else "by ifup")] + steps
         # One `ip` a family.
@@ -94,7 +94,7 @@ def test_adding_again_writes_nothing(tmpdir, case):
     before = tree(tmpdir.join("root"))
     host = host_of(tmpdir, case, load(case, "imds.json")["macs"], up=True)
     for name in load(case, "host.json")["add"]:
-        assert workflow.add(host, name).files == {}
+        assert flows.add(host, name).files == {}
     assert tree(tmpdir.join("root")) == before
 
 
@@ -104,7 +104,7 @@ def test_removing_gives_the_tree_before_back(tmpdir, case):
     told = load(case, "host.json")
     host = host_of(tmpdir, case, {}, up=True)
     for name in told["add"]:
-        workflow.remove(host, name)
+        flows.remove(host, name)
     removed = os.path.join(GOLDEN, case, "removed")
     if not os.path.isdir(removed):
         removed = os.path.join(GOLDEN, case, "before")

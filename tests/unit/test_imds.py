@@ -3,23 +3,27 @@ from __future__ import absolute_import, print_function, unicode_literals
 
 import os
 import signal
+import time
 
 import pytest
 import requests
 
-from ec2net_legacy import imds, settings
+from ec2net_legacy import imds, record, settings
 from ec2net_legacy.errors import HostError, MetadataInvalid, MetadataUnavailable
 from ec2net_legacy.host.rundir import RunDirectory
+from ec2net_legacy.imds import by_requests
 from tests.unit.fakes import (
     MACS,
     NOT_FOUND,
     PRIMARY,
     SECOND,
+    THIRD,
     FakeClock,
     FakeSession,
     eni_texts,
     ipv6_texts,
     metadata_tree,
+    raised,
 )
 
 TOKEN = "X-aws-ec2-metadata-token"
@@ -41,10 +45,10 @@ class Service(object):
         self.imds = imds.Imds(
             chosen,
             self.notes,
+            by_requests.Transport(chosen, self.session),
             clock=self.clock,
             sleep=self.clock.sleep,
             wall_clock=self.clock,
-            session=self.session,
         )
 
 
@@ -70,24 +74,17 @@ def test_a_token_is_asked_for_once_and_sent_with_each_question(service):
     assert [get.headers.get(TOKEN) for get in gets] == ["TOKEN", "TOKEN"]
 
 
-def test_the_next_run_uses_the_same_token(service):
-    first = service(one_eni())
-    first.imds.primary_mac()
-    second = service(one_eni(), accepted=["TOKEN"])
-    assert second.imds.primary_mac() == PRIMARY
-    assert second.session.count("PUT") == 0
-
-
 @pytest.mark.parametrize(
     "later, puts",
     [(0, 0), (21600 - 120, 0), (21600 - 30, 1), (21600 + 1, 1), (-3600, 1)],
     ids=["at once", "near its end", "too near its end", "after its end", "clock set back"],
 )
-def test_a_token_is_kept_until_shortly_before_its_end(service, later, puts):
+def test_a_token_is_kept_for_the_next_runs_until_shortly_before_its_end(service, later, puts):
     first = service(one_eni())
     first.imds.primary_mac()
-    second = service(one_eni(), clock=FakeClock(first.clock.start + later))
-    second.imds.primary_mac()
+    clock = FakeClock(first.clock.start + later)
+    second = service(one_eni(), clock=clock, accepted=["TOKEN"])
+    assert second.imds.primary_mac() == PRIMARY
     assert second.session.count("PUT") == puts
 
 
@@ -124,21 +121,14 @@ def test_a_kept_token_of_an_earlier_life_is_replaced_once(service):
     assert third.session.count("PUT") == 0
 
 
-def test_a_token_that_is_refused_again_makes_the_service_unavailable(service):
-    service(one_eni()).imds.primary_mac()
-    second = service(one_eni(), accepted=[])
-    with pytest.raises(MetadataUnavailable):
-        second.imds.primary_mac()
-    assert second.session.count("PUT") == 1
-    assert second.session.count("GET") == 2
-
-
-def test_a_fresh_token_that_is_refused_makes_the_service_unavailable(service):
+@pytest.mark.parametrize("kept", [True, False], ids=["a kept one", "a fresh one"])
+def test_a_token_that_is_refused_makes_the_service_unavailable(service, kept):
+    if kept:
+        service(one_eni()).imds.primary_mac()
     one = service(one_eni(), accepted=[])
-    with pytest.raises(MetadataUnavailable) as caught:
-        one.imds.primary_mac()
-    assert "401" in "{0}".format(caught.value)
+    assert "401" in raised(MetadataUnavailable, one.imds.primary_mac)
     assert one.session.count("PUT") == 1
+    assert one.session.count("GET") == 1 + kept
 
 
 @pytest.mark.parametrize("status", [403, 404, 405])
@@ -157,29 +147,27 @@ def test_where_there_are_no_tokens_version_1_is_spoken(service, status):
 )
 def test_a_failed_request_for_a_token_never_means_version_1(service, answer):
     one = service(dict(one_eni(), **{"api/token": answer}))
-    with pytest.raises(MetadataUnavailable):
-        one.imds.primary_mac()
+    raised(MetadataUnavailable, one.imds.primary_mac)
     assert one.session.count("GET") == 0
 
 
 @pytest.mark.parametrize("body", ["", " \n", "<html>a b</html>", "a\nb", b"\x00\xff", "x" * 2000])
 def test_what_cannot_be_a_token_is_not_sent_as_one(service, body):
     one = service(dict(one_eni(), **{"api/token": body}))
-    with pytest.raises(MetadataInvalid):
-        one.imds.primary_mac()
+    raised(MetadataInvalid, one.imds.primary_mac)
     assert one.session.count("GET") == 0
 
 
-def test_an_absent_interface_is_not_an_unavailable_service(service):
-    one = service(one_eni())
-    assert one.imds.eni("02:00:00:00:00:09") is None
+@pytest.mark.parametrize(
+    "mac, changes",
+    [("02:00:00:00:00:09", {}), (SECOND, {MACS + SECOND + "/local-ipv4s": NOT_FOUND}),
+     (SECOND, {MACS + SECOND + "/": "device-number\ninterface-id\nsubnet-ipv4-cidr-block"})],
+    ids=["not listed", "a key goes while it is read", "a key is not listed yet"],
+)
+def test_an_absent_interface_is_not_an_unavailable_service_nor_waited_for(service, mac, changes):
+    one = service(dict(one_eni(), **changes))
+    assert one.imds.eni(mac) is None
     assert one.clock.sleeps == []
-
-
-def test_an_interface_that_loses_a_key_while_it_is_read_is_absent(service):
-    tree = one_eni()
-    tree[MACS + SECOND + "/local-ipv4s"] = NOT_FOUND
-    assert service(tree).imds.eni(SECOND) is None
 
 
 @pytest.mark.parametrize(
@@ -191,20 +179,14 @@ def test_a_key_without_an_answer_is_unavailable_not_absent(service, answer):
     tree = one_eni()
     tree[MACS + SECOND + "/local-ipv4s"] = answer
     one = service(tree)
-    with pytest.raises(MetadataUnavailable) as caught:
-        one.imds.eni(SECOND)
-    assert "\n" not in "{0}".format(caught.value)
+    assert "\n" not in raised(MetadataUnavailable, one.imds.eni, SECOND)
     assert one.clock.passed <= settings.DEFAULTS.metadata.deadline + 1
 
 
-@pytest.mark.parametrize("key", ["meta-data/mac", MACS])
-def test_a_service_without_the_keys_that_every_instance_has_is_unavailable(service, key):
-    tree = one_eni()
-    del tree[key]
-    one = service(tree)
-    with pytest.raises(MetadataUnavailable):
-        one.imds.primary_mac()
-        one.imds.macs()
+@pytest.mark.parametrize("key, ask", [("meta-data/mac", "primary_mac"), (MACS, "macs")])
+def test_a_service_without_the_keys_that_every_instance_has_is_unavailable(service, key, ask):
+    one = service(dict(one_eni(), **{key: NOT_FOUND}))
+    raised(MetadataUnavailable, getattr(one.imds, ask))
 
 
 @pytest.mark.parametrize(
@@ -232,15 +214,13 @@ def test_a_busy_service_is_left_alone_as_long_as_it_asks(service, header, at_lea
 def test_nobody_waits_longer_than_the_deadline(service, header):
     busy = (503, "", {"Retry-After": header})
     one = service(dict(one_eni(), **{"meta-data/mac": busy}))
-    with pytest.raises(MetadataUnavailable):
-        one.imds.primary_mac()
+    raised(MetadataUnavailable, one.imds.primary_mac)
     assert one.clock.passed <= 10
 
 
 def test_the_pauses_grow_and_end_with_the_deadline(service):
     one = service(dict(one_eni(), **{"meta-data/mac": REFUSED}), changes={"deadline": 100.0})
-    with pytest.raises(MetadataUnavailable):
-        one.imds.primary_mac()
+    raised(MetadataUnavailable, one.imds.primary_mac)
     assert 80 < one.clock.passed <= 100
     assert max(one.clock.sleeps) < 6
     assert len(one.clock.sleeps) < 60
@@ -258,21 +238,15 @@ def test_many_answers_in_good_time_need_no_more_than_the_deadline_each(service):
 def test_a_redirection_is_not_followed(service, status):
     moved = (status, "", {"Location": "http://elsewhere/"})
     one = service(dict(one_eni(), **{"meta-data/mac": moved}))
-    with pytest.raises(MetadataUnavailable):
-        one.imds.primary_mac()
+    raised(MetadataUnavailable, one.imds.primary_mac)
     assert not any(request.redirects for request in one.session.requests)
 
 
-def test_no_proxy_and_no_netrc_apply(service):
+def test_no_proxy_and_no_netrc_apply_and_every_request_has_a_time_limit(service):
     one = service(one_eni())
     one.session.trust_env = True
     one.imds.primary_mac()
     assert one.session.trust_env is False
-
-
-def test_every_request_has_a_time_limit(service):
-    one = service(one_eni())
-    one.imds.primary_mac()
     assert all(request.timeout for request in one.session.requests)
 
 
@@ -291,8 +265,7 @@ def test_a_body_that_is_not_the_value_is_invalid(service, body):
 
 def test_a_huge_body_is_not_read_to_its_end(service):
     one = service(dict(one_eni(), **{"meta-data/mac": b"0" * 1000000}))
-    with pytest.raises(MetadataUnavailable):
-        one.imds.primary_mac()
+    raised(MetadataUnavailable, one.imds.primary_mac)
 
 
 class Dripping(object):
@@ -315,8 +288,7 @@ def test_a_server_that_drips_is_given_up(service, monkeypatch):
     one = service(one_eni())
     one.imds.macs()
     monkeypatch.setattr(one.session, "request", lambda *_, **__: Dripping())
-    with pytest.raises(MetadataUnavailable):
-        one.imds.macs()
+    raised(MetadataUnavailable, one.imds.macs)
 
 
 def test_a_run_leaves_no_alarm_behind(service):
@@ -330,6 +302,49 @@ def test_a_run_leaves_no_alarm_behind(service):
         assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
     finally:
         signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.parametrize("and_ends", [False, True], ids=["goes on", "ends"])
+def test_an_alarm_that_is_swallowed_once_does_not_lift_the_limit(service, monkeypatch, and_ends):
+    one = service(one_eni(), changes={"deadline": 0.0})
+    one.imds.macs()
+    request, swallowed = one.session.request, []
+
+    def swallow(*arguments, **others):
+        # As a destructor does, or the `except Exception` of a library.
+        try:
+            signal.setitimer(signal.ITIMER_REAL, 0.001, signal.getitimer(signal.ITIMER_REAL)[1])
+            time.sleep(5)
+        except Exception as error:
+            swallowed.append(error)
+        if not and_ends:
+            time.sleep(5)
+            pytest.fail("nobody stopped waiting")
+        return request(*arguments, **others)
+
+    monkeypatch.setattr(one.session, "request", swallow)
+    assert "no complete answer within" in raised(MetadataUnavailable, one.imds.macs)
+    assert len(swallowed) == 1
+
+
+@pytest.mark.parametrize("answer", ["x", (403, ""), (503, "")], ids=["wrong", "a no", "silence"])
+def test_the_next_question_has_its_own_time_but_not_after_silence(service, answer):
+    one = service(dict(one_eni(), **{"meta-data/mac": answer}))
+    raised((MetadataInvalid, MetadataUnavailable), one.imds.primary_mac)
+    one.clock.now += 40
+    one.session.answers[MACS] = [(503, ""), SECOND + "/"]
+    if answer == (503, ""):
+        raised(MetadataUnavailable, one.imds.macs)
+    assert one.imds.macs() == [SECOND]
+
+
+def test_a_question_has_no_more_time_than_it_is_given(service):
+    one = service(dict(one_eni(), **{"meta-data/mac": REFUSED}))
+    end = one.clock() + 3
+    raised(MetadataUnavailable, one.imds.primary_mac, end)
+    assert one.clock() <= end
+    one.session.answers["meta-data/mac"] = [REFUSED, PRIMARY]
+    assert one.imds.primary_mac() == PRIMARY
 
 
 BOTH = ("http://169.254.169.254/latest", "http://[fd00:ec2::254]/latest")
@@ -353,8 +368,7 @@ def test_the_second_endpoint_is_asked_when_the_first_does_not_answer(service):
     one = service(one_eni(), changes={"endpoints": BOTH})
     by_endpoint(one, "169.254.169.254")
     assert one.imds.primary_mac() == PRIMARY
-    assert len(one.refused) == 1
-    one.imds.macs()
+    assert one.imds.macs() == [SECOND]
     assert len(one.refused) == 1
 
 
@@ -362,25 +376,21 @@ def test_an_endpoint_that_answered_is_the_only_one_from_then_on(service):
     one = service(one_eni(), changes={"endpoints": BOTH})
     one.imds.primary_mac()
     by_endpoint(one, "169.254.169.254")
-    with pytest.raises(MetadataUnavailable) as caught:
-        one.imds.macs()
-    assert "fd00" not in "{0}".format(caught.value)
+    assert "fd00" not in raised(MetadataUnavailable, one.imds.macs)
 
 
 def test_an_answer_of_the_first_endpoint_is_final_also_when_it_is_an_error(service):
     one = service(dict(one_eni(), **{"meta-data/mac": (400, "")}), changes={"endpoints": BOTH})
-    with pytest.raises(MetadataUnavailable):
-        one.imds.primary_mac()
+    raised(MetadataUnavailable, one.imds.primary_mac)
     assert all("169.254.169.254" in request.url for request in one.session.requests)
 
 
 def test_what_the_preferred_endpoint_said_is_reported(service):
     one = service(one_eni(), changes={"endpoints": BOTH})
     by_endpoint(one, "http://")
-    with pytest.raises(MetadataUnavailable) as caught:
-        one.imds.primary_mac()
-    assert "169.254.169.254" in "{0}".format(caught.value)
-    assert "Connection refused" in "{0}".format(caught.value)
+    said = raised(MetadataUnavailable, one.imds.primary_mac)
+    assert "169.254.169.254" in said
+    assert "Connection refused" in said
 
 
 def test_an_interface_with_one_address_takes_few_requests(service):
@@ -421,26 +431,18 @@ def test_a_fresh_interface_is_waited_for_key_by_key(service):
     assert len(one.clock.sleeps) == 4
 
 
-def test_an_interface_that_is_not_listed_yet_is_waited_for(service):
-    tree = one_eni()
-    listing = MACS + SECOND + "/"
-    tree[listing] = [NOT_FOUND, NOT_FOUND, tree[listing]]
-    assert service(tree).imds.wait_for_eni(SECOND).mac == SECOND
-
-
-def test_a_listed_key_that_is_not_there_yet_is_waited_for(service):
-    tree = one_eni()
-    key = MACS + SECOND + "/subnet-ipv4-cidr-block"
-    tree[key] = [NOT_FOUND, tree[key]]
-    assert service(tree).imds.wait_for_eni(SECOND).subnet == "10.0.1.0/24"
-
-
-def test_device_number_0_is_waited_out(service):
-    tree = one_eni()
-    tree[MACS + SECOND + "/device-number"] = ["0", "0", "3"]
-    one = service(tree)
-    assert one.imds.wait_for_eni(SECOND).device_number == 3
-    assert len(one.clock.sleeps) == 2
+@pytest.mark.parametrize(
+    "key, before, sleeps",
+    [("", [NOT_FOUND, NOT_FOUND], 2), ("subnet-ipv4-cidr-block", [NOT_FOUND], 1),
+     ("device-number", ["0", "0"], 2)],
+    ids=["it is not listed", "a listed key is not there", "device number 0"],
+)
+def test_what_is_not_there_yet_is_waited_for(service, key, before, sleeps):
+    tree, key = one_eni(), MACS + SECOND + "/" + key
+    one = service(dict(tree, **{key: before + [tree[key]]}))
+    eni = one.imds.wait_for_eni(SECOND)
+    assert (eni.mac, eni.subnet, eni.device_number) == (SECOND, "10.0.1.0/24", 1)
+    assert len(one.clock.sleeps) == sleeps
 
 
 def test_device_number_0_is_the_primarys_own(service):
@@ -451,12 +453,8 @@ def test_device_number_0_is_the_primarys_own(service):
 
 @pytest.mark.parametrize("deadline, most", [(30.0, 31), (5.0, 6), (0.0, 1)])
 def test_an_interface_that_never_is_complete_is_unavailable(service, deadline, most):
-    one = service(
-        arriving(eni_texts(), "local-ipv4s"), changes={"attach_deadline": deadline}
-    )
-    with pytest.raises(MetadataUnavailable) as caught:
-        one.imds.wait_for_eni(SECOND)
-    assert SECOND in "{0}".format(caught.value)
+    one = service(arriving(eni_texts(), "local-ipv4s"), changes={"attach_deadline": deadline})
+    assert SECOND in raised(MetadataUnavailable, one.imds.wait_for_eni, SECOND)
     assert deadline - 5 <= one.clock.passed <= most
     assert one.session.count("GET") < 40
 
@@ -470,8 +468,7 @@ def test_an_interface_that_is_not_there_any_more_is_not_waited_for(service):
         if len(looks) == 3:
             raise HostError("gone")
 
-    with pytest.raises(HostError):
-        one.imds.wait_for_eni(SECOND, still_there)
+    raised(HostError, one.imds.wait_for_eni, SECOND, still_there)
     assert len(one.clock.sleeps) == 2
 
 
@@ -489,8 +486,7 @@ def test_the_primary_is_asked_for_once(service):
 def test_a_primary_that_was_not_told_is_asked_for_again(service, answer):
     one = service(one_eni())
     one.session.answers["meta-data/mac"] = answer
-    with pytest.raises((MetadataUnavailable, MetadataInvalid)):
-        one.imds.primary_mac()
+    raised((MetadataUnavailable, MetadataInvalid), one.imds.primary_mac)
     one.session.answers["meta-data/mac"] = PRIMARY
     assert one.imds.primary_mac() == PRIMARY
 
@@ -510,10 +506,7 @@ def test_ipv6_keys_first_and_ipv4_keys_later_are_a_dual_stack_interface(service)
     assert eni.addresses6 == ("2600:1f18:0:1::10",)
 
 
-def test_a_look_at_what_is_there_does_not_wait(service):
-    one = service(arriving(eni_texts(), "local-ipv4s"))
-    assert one.imds.eni(SECOND) is None
-    assert one.clock.sleeps == []
+def test_a_look_at_what_is_there_believes_ipv6_keys_at_once(service):
     assert service(one_eni(ipv6_texts())).imds.eni(SECOND).ipv6_only
 
 
@@ -523,3 +516,27 @@ def test_an_invalid_value_is_not_waited_for(service):
         one.imds.wait_for_eni(SECOND)
     assert (caught.value.key, caught.value.value) == ("local-ipv4s", "$(id)")
     assert one.clock.sleeps == []
+
+
+@pytest.mark.parametrize(
+    "number, primary", [("0", True), ("1", False)], ids=["the primary", "another"]
+)
+def test_what_an_eni_keeps_for_life_is_not_asked_for_again(service, number, primary):
+    texts = eni_texts(1, {"device-number": number})
+    first = service(one_eni(texts))
+    reading = record.Reading(first.imds.eni(SECOND, primary), 0.0)
+    again = service(one_eni(dict(texts, **{"local-ipv4s": "10.0.1.10\n10.0.1.99"})))
+    again.imds.recall(reading, SECOND)
+    eni = again.imds.eni(SECOND, primary)
+    assert eni == reading.eni._replace(addresses=("10.0.1.10", "10.0.1.99"))
+    asked = [request.path for request in again.session.requests if request.method == "GET"]
+    assert asked == [MACS + SECOND + "/", MACS + SECOND + "/" + "local-ipv4s"]
+    assert again.imds.primary_mac() == (SECOND if primary else PRIMARY)
+
+
+def test_a_reading_of_another_eni_tells_nothing(service):
+    reading = record.Reading(service(one_eni()).imds.eni(SECOND), 0.0)
+    one = service(metadata_tree({THIRD: eni_texts(2)}))
+    one.imds.recall(reading, THIRD)
+    one.imds.recall(None, THIRD)
+    assert one.imds.eni(THIRD).interface_id != reading.eni.interface_id

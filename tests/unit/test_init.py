@@ -36,7 +36,7 @@ class InitSystem(object):
         state = self.states.get(argv[-1], ("loaded", "inactive"))
         return Result(0, "LoadState={0}\nActiveState={1}\n".format(*state), "")
 
-    def run_visibly(self, argv):
+    def run_visibly(self, argv, limit):
         self.shown.append(list(argv))
         return 3 if argv[-1] in self.fails else 0
 

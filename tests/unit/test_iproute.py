@@ -8,7 +8,7 @@ from ec2net_legacy.host.command import Result
 from ec2net_legacy.kernel import iproute
 from ec2net_legacy.kernel.diff import Change
 from ec2net_legacy.model import Address, MainFirst, MarkRule, Route, Rule
-from tests.unit.fakes import FakeReader, FakeRunner
+from tests.unit.fakes import FakeReader, FakeRunner, raised
 
 ROUTE = Route("default", "10.0.1.1", "eth1", 10001, 4)
 RULE = Rule("10.0.1.10", 10001, 10001)
@@ -69,24 +69,12 @@ def test_what_somebody_else_did_faster_is_no_failure(steps, stderr):
 @pytest.mark.parametrize(
     "steps, stderr, line, reason",
     [
-        (
-            ADDING,
-            "RTNETLINK answers: Operation not permitted\nCommand failed -:2\n",
-            "rule add pref 10001 from 10.0.1.10 lookup 10001",
-            "Operation not permitted",
-        ),
-        (
-            ADDING,
-            "Error: Nexthop has invalid gateway.\nCommand failed -:1\n",
-            "route replace default via 10.0.1.1",
-            "Nexthop has invalid gateway",
-        ),
-        (
-            ADDING,
-            'Cannot find device "eth1"\nCommand failed -:3\n',
-            "addr add 10.0.1.11/32 dev eth1",
-            "Cannot find device",
-        ),
+        (ADDING, "RTNETLINK answers: Operation not permitted\nCommand failed -:2\n",
+         "rule add pref 10001 from 10.0.1.10 lookup 10001", "Operation not permitted"),
+        (ADDING, "Error: Nexthop has invalid gateway.\nCommand failed -:1\n",
+         "route replace default via 10.0.1.1", "Nexthop has invalid gateway"),
+        (ADDING, 'Cannot find device "eth1"\nCommand failed -:3\n',
+         "addr add 10.0.1.11/32 dev eth1", "Cannot find device"),
         (
             ADDING,
             "RTNETLINK answers: File exists\nCommand failed -:1\n"
@@ -94,21 +82,15 @@ def test_what_somebody_else_did_faster_is_no_failure(steps, stderr):
             "addr add 10.0.1.11/32",
             "Network is unreachable",
         ),
-        (
-            DELETING,
-            "RTNETLINK answers: Operation not permitted\nCommand failed -:1\n",
-            "addr del 10.0.1.11/32",
-            "Operation not permitted",
-        ),
+        (DELETING, "RTNETLINK answers: Operation not permitted\nCommand failed -:1\n",
+         "addr del 10.0.1.11/32", "Operation not permitted"),
         (ADDING, 'Option "-batch" is unknown, try "ip -help".\n', "", '"-batch" is unknown'),
         (ADDING, "", "", "exit code 1"),
     ],
     ids=["rule", "route", "address", "second of two", "deletion", "no such option", "silence"],
 )
 def test_a_failure_tells_the_line_and_the_reason(steps, stderr, line, reason):
-    with pytest.raises(CommandError) as caught:
-        iproute.apply_changes(runner_that_says(stderr), steps)
-    message = "{0}".format(caught.value)
+    message = raised(CommandError, iproute.apply_changes, runner_that_says(stderr), steps)
     assert line in message
     assert reason in message
     assert "File exists" not in message
@@ -148,8 +130,7 @@ def test_of_no_family_nothing_is_read():
 
 def test_an_ip_that_prints_nothing_is_a_failure_not_an_empty_kernel():
     runner = FakeRunner({4: ""})
-    with pytest.raises(CommandError):
-        iproute.read(runner, {}, {}, (4,))
+    raised(CommandError, iproute.read, runner, {}, {}, (4,))
 
 
 def test_a_rule_for_all_sources_is_of_the_family_in_which_it_was_read():
@@ -175,11 +156,7 @@ def test_names_of_tables_come_from_all_files_that_ip_reads():
         }
     )
     assert iproute.table_names(reader.read, reader.glob) == {
-        "dmz": 300,
-        "other": 301,
-        "renamed": 301,
-        "more": 302,
-        "main": 254,
+        "dmz": 300, "other": 301, "renamed": 301, "more": 302, "main": 254,
     }
 
 
@@ -193,9 +170,5 @@ def test_names_of_link_groups_come_from_all_files_that_ip_reads():
         }
     )
     assert iproute.group_names(reader.read, reader.glob) == {
-        "default": 0,
-        "enis": 10000,
-        "other": 10001,
-        "renamed": 10001,
-        "shipped": 7,
+        "default": 0, "enis": 10000, "other": 10001, "renamed": 10001, "shipped": 7,
     }

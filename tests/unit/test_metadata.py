@@ -8,56 +8,18 @@ from ec2net_legacy.errors import MetadataInvalid
 from tests.unit.fakes import SECOND, eni_texts, ipv6_texts
 
 HOSTILE = [
-    "$(touch /tmp/x)",
-    "`touch /tmp/x`",
-    "; touch /tmp/x",
-    "1;id",
-    "1\n;id",
-    "../../etc/passwd",
-    "",
-    " ",
-    "\n\n",
-    "\u0661\u0662",
-    "1_0",
-    "+1",
-    "-1",
-    "1.0",
-    "1e3",
-    "0x1",
-    "<html>404</html>",
-    "None",
-    "%s",
-    "\\n",
-    "A" * 100000,
+    "$(touch /tmp/x)", "`touch /tmp/x`", "; touch /tmp/x", "1;id", "1\n;id", "../../etc/passwd", "",
+    " ", "\n\n", "\u0661\u0662", "1_0", "+1", "-1", "1.0", "1e3", "0x1", "<html>404</html>", "None",
+    "%s", "\\n", "A" * 100000,
 ]
 HOSTILE_IPV4 = HOSTILE + [
-    "0.0.0.0/0",
-    "0.0.0.0",
-    "10.0.1.5/24",
-    "10.0.1",
-    "10.0.1.256",
-    "10.0.1.10 ;id",
-    "10.0.1.10\n$(id)",
-    "10.0.1.10'",
-    "::1",
-    "2600:1f18:0:1::10",
-    "127.0.0.1",
-    "169.254.1.1",
-    "224.0.0.1",
-    "\u0661\u0660.0.1.10",
+    "0.0.0.0/0", "0.0.0.0", "10.0.1.5/24", "10.0.1", "10.0.1.256", "10.0.1.10 ;id",
+    "10.0.1.10\n$(id)", "10.0.1.10'", "::1", "2600:1f18:0:1::10", "127.0.0.1", "169.254.1.1",
+    "224.0.0.1", "\u0661\u0660.0.1.10",
 ]
 HOSTILE_IPV6 = HOSTILE + [
-    "::/0",
-    "::",
-    "::1",
-    "10.0.1.10",
-    "fe80::1",
-    "ff02::1",
-    "2600:1f18:0:1::10%eth0",
-    "2600:1f18:0:1::10%$(id)",
-    "2600:1f18:0:1::%;id",
-    "2600:1f18:0:1::g",
-    "2600:1f18:0:1::10\n`id`",
+    "::/0", "::", "::1", "10.0.1.10", "fe80::1", "ff02::1", "2600:1f18:0:1::10%eth0",
+    "2600:1f18:0:1::10%$(id)", "2600:1f18:0:1::%;id", "2600:1f18:0:1::g", "2600:1f18:0:1::10\n`id`",
 ]
 
 
@@ -112,8 +74,10 @@ def test_an_ipv4_subnet_is_one_and_of_a_size_that_aws_makes(value):
     refused("subnet-ipv4-cidr-block", eni_texts(1, {"subnet-ipv4-cidr-block": value}))
 
 
-@pytest.mark.parametrize("value", HOSTILE_IPV4 + ["10.0.2.0/28", "10.0.0.0/16"], ids=short)
-def test_an_ipv4_prefix_is_a_network_inside_the_subnet(value):
+@pytest.mark.parametrize(
+    "value", HOSTILE_IPV4 + ["10.0.2.0/27", "10.0.0.0/16", "240.0.0.0/28"], ids=short
+)
+def test_an_ipv4_prefix_is_a_network_inside_the_subnet_or_as_small_as_aws_has_them(value):
     refused("ipv4-prefix", eni_texts(1, {"ipv4-prefix": value}))
 
 
@@ -129,9 +93,25 @@ def test_an_ipv6_subnet_is_a_network_and_no_more(value):
     refused("subnet-ipv6-cidr-blocks", ipv6_texts(1, {"subnet-ipv6-cidr-blocks": value}))
 
 
-@pytest.mark.parametrize("value", HOSTILE_IPV6 + ["2600:1f18:0:2::/80"], ids=short)
-def test_an_ipv6_prefix_is_a_network_inside_a_subnet(value):
+@pytest.mark.parametrize("value", HOSTILE_IPV6 + ["2600:1f18:0:2::/79", "8000::/80"], ids=short)
+def test_an_ipv6_prefix_is_a_network_inside_a_subnet_or_as_small_as_aws_has_them(value):
     refused("ipv6-prefix", ipv6_texts(1, {"ipv6-prefix": value}))
+
+
+def test_a_prefix_outside_the_subnet_is_used_and_told():
+    texts = dict(ipv6_texts(1), **eni_texts(1))
+    texts["ipv4-prefix"] = "10.0.1.64/28\n10.0.2.0/28"
+    texts["ipv6-prefix"] = "2600:1f18:0:2::/80\n2600:1f18:0:1:1::/80"
+    eni = metadata.parse_eni(SECOND, texts)
+    assert eni.addresses == ("10.0.1.10",)
+    assert eni.prefixes == ("10.0.1.64/28", "10.0.2.0/28")
+    assert eni.prefixes6 == ("2600:1f18:0:2::/80", "2600:1f18:0:1:1::/80")
+    assert metadata.prefixes_outside(eni) == [
+        "metadata key ipv4-prefix has 10.0.2.0/28, which is not in the subnet 10.0.1.0/24;"
+        " used all the same",
+        "metadata key ipv6-prefix has 2600:1f18:0:2::/80, which is not in the subnet"
+        " 2600:1f18:0:1::/64; used all the same",
+    ]
 
 
 @pytest.mark.parametrize("value", HOSTILE + ["02:00:00:00:00", "02-00-00-00-00-02"], ids=short)
@@ -192,6 +172,15 @@ def test_ipv6_comes_out_as_the_kernel_prints_it():
     assert eni.prefixes6 == ("2600:1f18:0:1:ab::/80",)
 
 
+@pytest.mark.parametrize("blocks", [None, "2600:1f18:0:1::/64"])
+def test_an_eni_may_have_a_prefix_of_ipv6_and_no_address(blocks):
+    texts = {"ipv6-prefix": "2600:1f18:0:1:5::/80", "subnet-ipv6-cidr-blocks": blocks}
+    eni = metadata.parse_eni(SECOND, eni_texts(1, texts))
+    assert (eni.addresses6, eni.prefixes6) == ((), ("2600:1f18:0:1:5::/80",))
+    assert eni.subnets6 == ((blocks,) if blocks else ())
+    assert metadata.prefixes_outside(eni) == []
+
+
 def test_an_eni_has_what_its_keys_say():
     texts = eni_texts(3, {"network-card": "1", "interface-id": "eni-0a3\n"})
     eni = metadata.parse_eni(SECOND, texts)
@@ -225,7 +214,13 @@ ALL6 = "device-number interface-id ipv6s subnet-ipv6-cidr-blocks"
         (ALL6, False, None),
         (ALL6, True, ALL6),
         (ALL6 + " ipv6-prefix network-card", True, ALL6 + " ipv6-prefix network-card"),
+        # A prefix needs no address beside it.
+        (ALL4 + " ipv6-prefix subnet-ipv6-cidr-blocks", False,
+         ALL4 + " ipv6-prefix subnet-ipv6-cidr-blocks"),
+        (ALL4 + " ipv6-prefix", False, ALL4 + " ipv6-prefix"),
+        (ALL4 + " subnet-ipv6-cidr-blocks", False, ALL4),
         (ALL6 + " local-ipv4s", True, None),
+        ("device-number interface-id ipv6-prefix subnet-ipv6-cidr-blocks", True, None),
         # Half of the IPv6 keys would take away all of it.
         (ALL4 + " ipv6s", True, None),
         (ALL6 + " subnet-ipv4-cidr-block", True, None),

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from ec2net_legacy import names
-from tests.unit.fakes import SECOND, THIRD
+from tests.unit.fakes import QUICK, SECOND, THIRD
 
 hypothesis = pytest.importorskip(str("hypothesis"))
 st = pytest.importorskip(str("hypothesis.strategies"))
@@ -151,7 +151,9 @@ def test_of_a_file_that_contradicts_itself_one_rule_is_kept(more):
 
 
 # derandomize: the examples are the same on every run.
-several = hypothesis.settings(max_examples=100, derandomize=True, deadline=None, database=None)
+several = hypothesis.settings(
+    max_examples=20 if QUICK else 100, derandomize=True, deadline=None, database=None
+)
 
 
 @several

@@ -5,7 +5,7 @@ import pytest
 
 from ec2net_legacy.errors import CommandError, HostError
 from ec2net_legacy.kernel import netfilter
-from tests.unit.fakes import FakeRunner
+from tests.unit.fakes import FakeRunner, raised
 
 both = pytest.mark.parametrize("family", [4, 6], ids=["IPv4", "IPv6"])
 JUMP = "-j EC2NET"
@@ -49,7 +49,7 @@ def test_the_rules_are_as_iptables_save_prints_them():
 @both
 def test_what_is_written_is_read(runner, family):
     netfilter.write(runner, family, RULES)
-    assert netfilter.read(runner, family) == RULES
+    assert netfilter.look(runner, family)[0] == RULES
     assert chains(runner, family) == {"PREROUTING": [JUMP], "EC2NET": bare(RULES)}
     assert chains(runner, 10 - family) == {}
 
@@ -73,17 +73,17 @@ def test_the_jump_comes_first_and_others_rules_stay(runner):
 
 
 def test_where_there_is_no_chain_nothing_is_read(runner):
-    assert netfilter.read(runner, 4) == ()
-    assert not netfilter.exists(runner, 4)
+    assert netfilter.look(runner, 4)[0] == ()
+    assert not netfilter.look(runner, 4)[1]
 
 
 def test_where_mangle_was_never_used_nothing_is_read(runner, monkeypatch):
     # What iptables-nft-save prints.
     monkeypatch.setattr(runner.mangle[4], "save", lambda: "")
-    assert netfilter.read(runner, 4) == ()
+    assert netfilter.look(runner, 4)[0] == ()
     netfilter.write(runner, 4, RULES)
     monkeypatch.undo()
-    assert netfilter.read(runner, 4) == RULES
+    assert netfilter.look(runner, 4)[0] == RULES
 
 
 def flushed(found):
@@ -126,7 +126,8 @@ class TestSpoiled(object):
     def test_it_is_seen_and_made_good(self, runner, spoil):
         netfilter.write(runner, 4, RULES)
         spoil(runner.mangle[4].chains)
-        assert netfilter.read(runner, 4) != RULES
+        found, exists = netfilter.look(runner, 4)
+        assert (found != RULES, exists) == (True, spoil is not gone)
         netfilter.write(runner, 4, RULES)
         assert chains(runner, 4) == {"PREROUTING": [JUMP], "EC2NET": bare(RULES)}
 
@@ -142,13 +143,13 @@ def test_with_a_jump_of_somebodys_own_it_stays_empty(runner):
     own = {"OUTPUT": ["-o eth1 -g EC2NET", "-j ACCEPT"], "PREROUTING": ["-i eth1 -j EC2NET"]}
     runner.mangle[4].chains["OUTPUT"] = own["OUTPUT"]
     runner.mangle[4].chains["PREROUTING"] += own["PREROUTING"]
-    assert netfilter.read(runner, 4) == RULES
-    assert netfilter.exists(runner, 4)
+    assert netfilter.look(runner, 4)[0] == RULES
+    assert netfilter.look(runner, 4)[1]
     netfilter.write(runner, 4, ())
     assert chains(runner, 4) == dict(own, EC2NET=[])
-    assert not netfilter.exists(runner, 4)
+    assert not netfilter.look(runner, 4)[1]
     netfilter.write(runner, 4, RULES)
-    assert netfilter.read(runner, 4) == RULES
+    assert netfilter.look(runner, 4)[0] == RULES
 
 
 def test_a_comment_is_no_jump(runner):
@@ -160,22 +161,18 @@ def test_a_comment_is_no_jump(runner):
 
 
 @pytest.mark.parametrize("rule", ["-p tcp --dport 22 -j MARK", "-j RETURN", "-i eth1 -j DROP"])
-@pytest.mark.parametrize(
-    "use", [netfilter.read, netfilter.exists, lambda *words: netfilter.write(*words + (RULES,))]
-)
+@pytest.mark.parametrize("use", [netfilter.look, lambda *words: netfilter.write(*words + (RULES,))])
 def test_a_chain_of_that_name_may_be_somebodys_own(runner, rule, use):
     own = {"EC2NET": [rule], "OUTPUT": ["-j EC2NET"]}
     runner.mangle[4].chains.update(own)
-    with pytest.raises(HostError) as caught:
-        use(runner, 4)
-    assert "chain EC2NET is somebody else's" in "{0}".format(caught.value)
+    assert "chain EC2NET is somebody else's" in raised(HostError, use, runner, 4)
     assert chains(runner, 4) == own
 
 
 def test_a_chain_with_a_name_that_begins_like_ours_is_not_ours(runner):
     other = {"EC2NET2": ["-j DROP"], "PREROUTING": ["-j EC2NET2"]}
     runner.mangle[4].chains.update(other)
-    assert not netfilter.exists(runner, 4)
+    assert not netfilter.look(runner, 4)[1]
     netfilter.write(runner, 4, RULES)
     netfilter.write(runner, 4, ())
     assert chains(runner, 4) == other
@@ -197,7 +194,7 @@ def test_an_old_iptables_is_asked_again_without_waiting(runner, family):
     runner.old_restore = True
     netfilter.write(runner, family, RULES)
     assert [argv[1:] for argv in restores(runner)] == [["-w", "2", "--noflush"], ["--noflush"]]
-    assert netfilter.read(runner, family) == RULES
+    assert netfilter.look(runner, family)[0] == RULES
 
 
 @pytest.mark.parametrize(
@@ -212,24 +209,16 @@ def test_each_way_to_say_so_is_understood(said):
 def test_a_failure_is_told_with_its_reason_and_not_tried_again(runner, family):
     program = {4: "iptables-restore", 6: "ip6tables-restore"}[family]
     runner.failing[program] = "Extension connmark revision 0 not supported"
-    with pytest.raises(CommandError) as caught:
-        netfilter.write(runner, family, RULES)
-    assert "connmark" in "{0}".format(caught.value)
+    assert "connmark" in raised(CommandError, netfilter.write, runner, family, RULES)
     assert len(restores(runner)) == 1
     assert chains(runner, family) == {}
 
 
-@pytest.mark.parametrize("use", [netfilter.read, netfilter.exists])
-def test_what_cannot_be_read_is_an_error(runner, use):
+def test_what_cannot_be_read_is_an_error(runner):
     runner.failing["iptables-save"] = "can't initialize iptables table `mangle'"
-    with pytest.raises(CommandError) as caught:
-        use(runner, 4)
-    assert "mangle" in "{0}".format(caught.value)
+    assert "mangle" in raised(CommandError, netfilter.look, runner, 4)
 
 
-@pytest.mark.parametrize("use", [netfilter.read, netfilter.exists])
-def test_without_the_program_it_is_an_error(runner, use):
+def test_without_the_program_it_is_an_error(runner):
     runner.missing.add("iptables-save")
-    with pytest.raises(HostError) as caught:
-        use(runner, 4)
-    assert "cannot run iptables-save" in "{0}".format(caught.value)
+    assert "cannot run iptables-save" in raised(HostError, netfilter.look, runner, 4)

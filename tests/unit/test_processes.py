@@ -78,12 +78,13 @@ def test_the_kernels_own_text_is_read():
         (["dhclient", "eth1", "lo"], False, False),
         (["dhclient", "-q", "eth10"], False, False),
         (["vi", "dhclient", "eth1"], False, False),
+        (["dhclient", "eth1", "caf\xc3\xa9"], True, True),
         ([""], False, False),
     ],
 )
 def test_which_processes_are_the_dhclient_of_an_interface(monkeypatch, words, is_one, for_ipv4):
     own = "{0}".format(os.getpid())
-    command_line = "\0".join(words + [""]).encode("ascii")
+    command_line = "\0".join(words + [""]).encode("latin-1")
     monkeypatch.setattr(os, "listdir", lambda path: ["1x", own])
     monkeypatch.setattr(processes, "open", lambda *_: io.BytesIO(command_line), raising=False)
     assert processes._is_dhclient(own, "eth1") is is_one

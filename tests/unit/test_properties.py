@@ -11,13 +11,16 @@ from collections import namedtuple
 
 import pytest
 
-from ec2net_legacy import upkeep, workflow
+from ec2net_legacy import record
 from ec2net_legacy.event import LeaseEvent
+from ec2net_legacy.host.rundir import RunDirectory
 from ec2net_legacy.kernel import parse
 from ec2net_legacy.model import LOCAL_TABLE, MAIN_TABLE, Lease, Route, Rule
+from tests.unit import flows
 from tests.unit.fakes import (
     COMMON_RULES,
     PRIMARY,
+    QUICK,
     FakeDevices,
     applied,
     eni_texts,
@@ -32,7 +35,7 @@ st = pytest.importorskip(str("hypothesis.strategies"))
 _MORE = int(os.environ.get("EC2NET_EXAMPLES", "0"))
 # Each example is a host with files; a first one that is slow is no failure.
 often = hypothesis.settings(
-    max_examples=_MORE or 25,
+    max_examples=_MORE or (5 if QUICK else 25),
     derandomize=not _MORE,
     deadline=None,
     database=None,
@@ -49,17 +52,8 @@ ROUTER6 = "fe80::1"
 Card = namedtuple(
     "Card",
     [
-        "number",
-        "name",
-        "before",
-        "mac",
-        "subnet",
-        "up",
-        "ipv6",
-        "advertised",
-        "main",
-        "provision",
-        "just_set",
+        "number", "name", "before", "mac", "subnet", "up", "ipv6", "advertised", "main",
+        "provision", "just_set",
     ],
 )
 """An ENI's device: its `number` and `name`; the MAC address that the name had `before`, and `mac`
@@ -145,9 +139,7 @@ def epochs(draw, cards, only6, primaries):
     who = st.integers(0, len(cards) - 1)
 
     def given_out(values, most):
-        pairs = st.lists(
-            st.tuples(who, values), max_size=most, unique_by=lambda pair: pair[1]
-        )
+        pairs = st.lists(st.tuples(who, values), max_size=most, unique_by=lambda pair: pair[1])
         found = [[] for _ in cards]
         for index, value in draw(pairs):
             found[index].append(value)
@@ -171,9 +163,7 @@ def epochs(draw, cards, only6, primaries):
                     for host in [primaries[index]] + further[index]
                     if dual
                 ],
-                prefixes=[
-                    subnet4(card) + "{0}/28".format(16 * n) for n in prefixes[index] if dual
-                ],
+                prefixes=[subnet4(card) + "{0}/28".format(16 * n) for n in prefixes[index] if dual],
                 addresses6=addresses6,
                 prefixes6=[
                     subnet6(card) + "{0:x}::/80".format(n)
@@ -217,7 +207,10 @@ def wanted_routes(world, card, has, family):
         ]
     if family == 6 and has.addresses6 and card.ipv6:
         learned = [Route("default", ROUTER6, name, table, 6)] if is_advertised(card) else []
-        return [Route(subnet6(card) + ":/64", "", name, table, 6)] + learned
+        subnet = subnet6(card) + ":/64"
+        return [
+            Route(subnet, "", name, MAIN_TABLE, 6, table), Route(subnet, "", name, table, 6),
+        ] + learned
     return []
 
 
@@ -313,11 +306,30 @@ def leased_lines(world, card, has, family):
             lines.append("9: {1}    inet6 {0}/128 scope global \\       valid_lft 9sec".format(
                 has.addresses6[0], name
             ))
-        if is_advertised(card):
-            lines.append("default via {0} dev {1} proto ra metric 1024 expires 9sec".format(
-                ROUTER6, name
-            ))
+        if is_advertised(card) and not is_passing(card, has):
+            lines.append(advertised_line(card))
     return lines
+
+
+def advertised_line(card):
+    """Return main's route by the router that was heard; without `main` it is to go."""
+    return "default via {0} dev {1} proto ra metric {2} expires 9sec".format(
+        ROUTER6, card.name, table_of(card) if card.main else 1024
+    )
+
+
+def is_passing(card, has):
+    """Return whether main is to have no router by this card, which is an ENI with IPv6."""
+    return bool(is_advertised(card) and has.addresses6 and not card.main)
+
+
+def passing_lines(world, family):
+    """Return what the kernel has until a run of ours takes it away."""
+    return [
+        advertised_line(card)
+        for card, has in zip(world.cards, world.now)
+        if family == 6 and is_passing(card, has)
+    ]
 
 
 FOREIGN = {
@@ -368,9 +380,7 @@ FOREIGN = {
 
 def foreign_lines(world, family):
     every = [
-        line.format(
-            name=card.name, net=subnet4(card), net6=subnet6(card), table=table_of(card)
-        )
+        line.format(name=card.name, net=subnet4(card), net6=subnet6(card), table=table_of(card))
         for card in world.cards
         if card.up != DOWN and (family == 4 or card.ipv6)
         for line in FOREIGN[family]
@@ -428,10 +438,10 @@ class Start(object):
         world = self.world
         for card, has in zip(world.cards, world.earlier):
             if has is not None:
-                workflow.add(self.host(world.earlier, earlier=True), card.name)
+                flows.add(self.host(world.earlier, earlier=True), card.name)
                 self.set_knobs(card)
                 if not card.just_set:
-                    workflow.add(self.host(world.earlier, earlier=True), card.name)
+                    flows.add(self.host(world.earlier, earlier=True), card.name)
 
     def set_knobs(self, card):
         path = {
@@ -464,7 +474,7 @@ class Start(object):
                 lines += [line for i, line in enumerate(recorded) if i not in world.holes]
                 lines += [line for i, line in enumerate(fresh) if i in world.extra]
             ours += [line for line in lines if "lookup" in line or not is_down]
-        base = base_lines(world, family)
+        base = base_lines(world, family) + passing_lines(world, family)
         there = {item_of(line) for line in base}
         lines = base + sorted(line for line in set(ours) if item_of(line) not in there)
         if family == 4:
@@ -498,7 +508,7 @@ class Start(object):
             host.session.answers.clear()
             host.clock.now += host.settings.metadata.reuse
         result = use_case(host, *arguments)
-        assert use_case is not upkeep.refresh or result[1] == []
+        assert use_case is not flows.refresh or result[1] == []
         for family in (4, 6):
             self.check_order(host.runner.ran, family)
         self.kernel = host.runner.kernel
@@ -575,6 +585,9 @@ class Start(object):
                     if not is_ours and ours_in_main(card) not in ours.routes:
                         routes.update(kernels_in_main(self.world, card, now))
                 if has is None:
+                    # What the kernel heard itself is nothing that a removal takes.
+                    heard = state_of(passing_lines(self.world, family)).routes
+                    routes.update(ours.routes.intersection(heard))
                     continue
                 there = wanted_addresses(card, has, family)
                 card_routes = wanted_routes(self.world, card, has, family)
@@ -633,11 +646,11 @@ def test_one_refresh_leads_there_and_a_second_does_nothing(world):
         for card in world.cards:
             if card.before != card.mac:
                 # What came in the place of another waits for its add.
-                start.run(workflow.add, card.name)
-        start.run(upkeep.refresh)
+                start.run(flows.add, card.name)
+        start.run(flows.refresh)
         start.check_state(world.now)
         before = start.files()
-        assert start.run(upkeep.refresh) == []
+        assert start.run(flows.refresh) == []
         assert start.files() == before
 
 
@@ -646,11 +659,11 @@ def test_one_refresh_leads_there_and_a_second_does_nothing(world):
 def test_one_add_of_each_leads_there_and_a_second_does_nothing(world):
     with host_in(world) as start:
         for card in world.cards:
-            start.run(workflow.add, card.name)
+            start.run(flows.add, card.name)
         start.check_state(world.now)
         before = start.files()
         for card in world.cards:
-            assert start.run(workflow.add, card.name) == []
+            assert start.run(flows.add, card.name) == []
         assert start.files() == before
 
 
@@ -659,7 +672,7 @@ def test_one_add_of_each_leads_there_and_a_second_does_nothing(world):
 def test_a_lease_lost_and_gained_again_leads_there_also_by_the_files_alone(world, flushed, silent):
     with host_in(world) as start:
         for card in world.cards:
-            start.run(workflow.add, card.name)
+            start.run(flows.add, card.name)
         for card, has in zip(world.cards, world.now):
             if card.up != LIVE:
                 continue
@@ -667,7 +680,7 @@ def test_a_lease_lost_and_gained_again_leads_there_also_by_the_files_alone(world
             for family in families:
                 if flushed:
                     flush_routes(start, card, family)
-                changes = start.run(upkeep.lease, LeaseEvent("lost", card.name, family, None), 5.0)
+                changes = start.run(flows.lease, LeaseEvent("lost", card.name, family, None), 5.0)
                 assert all(" del " in line for line in changes)
                 start.check_foreign()
                 left = start.ours(family)
@@ -678,7 +691,7 @@ def test_a_lease_lost_and_gained_again_leads_there_also_by_the_files_alone(world
                 lease = Lease(has.addresses[0], subnet4(card) + "1") if has.addresses else None
                 event = LeaseEvent("gained", card.name, family, lease)
                 # Without metadata it would add a main route that is not wanted.
-                start.run(upkeep.lease, event, 5.0, silent=silent)
+                start.run(flows.lease, event, 5.0, silent=silent)
         start.check_state(world.now)
 
 
@@ -691,9 +704,11 @@ def flush_routes(start, card, family):
         if line in base
         or not any(route.device == card.name for route in state_of([line]).routes)
     ]
+    has = dict(zip(start.world.cards, start.world.now))[card]
+    if family == 6 and is_passing(card, has):
+        kept.append(advertised_line(card))
     if family == 4:
         # With the new address it makes that one again.
-        has = dict(zip(start.world.cards, start.world.now))[card]
         kept += [route.arguments + " " for route in kernels_in_main(start.world, card, has)]
     start.kernel = dict(start.kernel)
     start.kernel[family] = "".join(line + "\n" for line in kept)
@@ -710,13 +725,15 @@ def test_after_remove_nothing_of_ours_is_left(world, add_first):
     with host_in(world) as start:
         if add_first:
             for card in world.cards:
-                start.run(workflow.add, card.name)
+                start.run(flows.add, card.name)
         for card in world.cards:
-            start.run(workflow.remove, card.name)
+            start.run(flows.remove, card.name)
         start.check_state([None] * len(world.cards))
         assert len(start.files()) == 1
-        notes = os.listdir(os.path.join(start.root, "run"))
-        kept = ("device-", "lock", "token", "wish-")
-        assert [name for name in notes if not name.startswith(kept)] == []
+        directory = RunDirectory(os.path.join(start.root, "run"))
+        assert record.read_host(directory) == record.NOTHING_SHARED
         for card in world.cards:
-            assert start.run(workflow.remove, card.name) == []
+            kept = record.read(directory, card.name)
+            assert kept._replace(device=0, wish=None) == record.NOTHING
+        for card in world.cards:
+            assert start.run(flows.remove, card.name) == []

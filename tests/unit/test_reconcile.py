@@ -3,21 +3,13 @@ from __future__ import absolute_import, print_function, unicode_literals
 
 import pytest
 
-from ec2net_legacy import reconcile, upkeep, workflow
+from ec2net_legacy import act
 from ec2net_legacy.errors import CommandError
 from ec2net_legacy.kernel.diff import Change
 from ec2net_legacy.model import Address, Route, Rule
-from tests.unit.fakes import (
-    COMMON_RULES,
-    PRIMARY,
-    SECOND,
-    THIRD,
-    FakeDevices,
-    eni_texts,
-    make_host,
-    metadata_tree,
-    nic,
-)
+from tests.unit import flows
+from tests.unit.fakes import COMMON_RULES, SECOND, THIRD, FakeDevices, eni_texts, make_host, raised
+from tests.unit.hosts import Hosts, card, inet, kernel_with
 
 ADDRESS = Address("10.0.1.11", 32, "eth1")
 ROUTE = Route("10.0.1.0/24", "", "eth1", 10001, 4)
@@ -45,14 +37,12 @@ def shown(host, family=4):
 
 
 def said_by(host, steps):
-    with pytest.raises(CommandError) as caught:
-        reconcile.apply_steps(host, steps)
-    return "{0}".format(caught.value)
+    return raised(CommandError, act.apply_steps, host, steps)
 
 
 def test_without_a_step_there_is_no_process(host):
     one = host()
-    reconcile.apply_steps(one, [])
+    act.apply_steps(one, [])
     assert one.runner.ran == []
 
 
@@ -60,7 +50,7 @@ def test_without_a_step_there_is_no_process(host):
 @pytest.mark.parametrize("add", [True, False])
 def test_a_step_is_done_in_one_batch_and_seen_in_one_reading(host, item, add):
     one = host() if add else host(SHOWN[item])
-    reconcile.apply_steps(one, [Change(add, item)])
+    act.apply_steps(one, [Change(add, item)])
     assert len(one.runner.changes) == 1
     assert one.runner.reads == 1
     assert len(shown(one)) == int(add)
@@ -103,7 +93,7 @@ def test_a_line_that_fails_is_named_and_the_others_are_tried(host):
 @pytest.mark.parametrize("times", [2, 3])
 def test_a_rule_that_an_old_kernel_has_several_times_is_taken_back_as_often(host, times):
     one = host(*[SHOWN[RULE]] * times)
-    reconcile.apply_steps(one, [Change(False, RULE)])
+    act.apply_steps(one, [Change(False, RULE)])
     assert shown(one) == []
     assert one.runner.changes == [Change(False, RULE).line] * times
 
@@ -112,25 +102,21 @@ def test_the_rest_is_not_done_again_with_it(host):
     one = host(SHOWN[RULE], SHOWN[RULE])
     one.runner.lenient = True
     other = Rule("10.0.1.12", 10001, 10001)
-    reconcile.apply_steps(one, [Change(True, other), Change(False, RULE)])
+    act.apply_steps(one, [Change(True, other), Change(False, RULE)])
     assert shown(one) == ["10001:\tfrom 10.0.1.12 lookup 10001 "]
 
 
 def test_what_another_was_faster_with_is_done(host):
     one = host(SHOWN[RULE])
-    reconcile.apply_steps(one, [Change(True, RULE), Change(False, ADDRESS)])
+    act.apply_steps(one, [Change(True, RULE), Change(False, ADDRESS)])
     assert shown(one) == [SHOWN[RULE]]
 
 
 def test_a_rule_comes_once_on_an_old_kernel(tmpdir):
     """Not again with each run, which such a kernel would take."""
-    tmpdir.ensure("root/etc/network/interfaces").write("source interfaces.d/*\n")
-    answers = metadata_tree({PRIMARY: eni_texts(0), SECOND: eni_texts(1)})
-    cards = FakeDevices(nic("eth1", SECOND, up=True))
-    line = "3: eth1    inet 10.0.1.10/24 scope global eth1\n"
-    kernel = {4: COMMON_RULES + line}
-    for use_case in (lambda one: workflow.add(one, "eth1"), upkeep.refresh, upkeep.refresh):
-        one = make_host(tmpdir, answers, cards, kernel)
+    hosts, kernel = Hosts(tmpdir), kernel_with(inet("10.0.1.10/24"))
+    for use_case in (lambda one: flows.add(one, "eth1"), flows.refresh, flows.refresh):
+        one = hosts(card(up=True), kernel=kernel)
         one.runner.lenient = True
         use_case(one)
         kernel = one.runner.kernel
@@ -139,36 +125,20 @@ def test_a_rule_comes_once_on_an_old_kernel(tmpdir):
 
 @pytest.mark.parametrize("breaks", ["frozen", "refused"])
 def test_a_failed_run_forgets_nothing_and_the_next_one_ends_it(tmpdir, breaks):
-    tmpdir.ensure("root/etc/network/interfaces").write("source interfaces.d/*\n")
-    cards = FakeDevices(nic("eth1", SECOND, up=True), nic("eth2", THIRD, up=True))
-    kernel = {
-        4: COMMON_RULES
-        + "3: eth1    inet 10.0.1.10/24 scope global eth1\n"
-        + "4: eth2    inet 10.0.2.10/24 scope global eth2\n"
-    }
-    more = {"local-ipv4s": "10.0.1.10\n10.0.1.11"}
-
-    def make(first):
-        return make_host(
-            tmpdir,
-            metadata_tree({PRIMARY: eni_texts(0), SECOND: first, THIRD: eni_texts(2)}),
-            cards,
-            kernel,
-        )
-
+    hosts, cards = Hosts(tmpdir), (card(up=True), card("eth2", THIRD, up=True, index=4))
+    more = {SECOND: eni_texts(1, {"local-ipv4s": "10.0.1.10\n10.0.1.11"}), THIRD: eni_texts(2)}
+    kernel = kernel_with(inet("10.0.1.10/24"), inet("10.0.2.10/24", "eth2"))
+    one = hosts(*cards, enis=more, kernel=kernel)
     for name in ("eth1", "eth2"):
-        one = make(eni_texts(1, more))
-        workflow.add(one, name)
-        kernel = one.runner.kernel
-    failing = make(eni_texts(1))
+        flows.add(one, name)
+    failing = hosts(*cards, kernel=one.runner.kernel)
     if breaks == "frozen":
         failing.runner.frozen = True
     else:
         failing.runner.refused = {"addr del 10.0.1.11/32 dev eth1": "Operation not permitted"}
-    ((_, error),) = upkeep.refresh(failing)[1]
+    ((_, error),) = flows.refresh(failing)[1]
     assert "addr del 10.0.1.11/32 dev eth1" in "{0}".format(error)
-    kernel = failing.runner.kernel
-    one = make(eni_texts(1))
-    upkeep.refresh(one)
-    assert "10.0.1.11" not in one.runner.kernel[4]
-    assert "10.0.2.10 lookup" in one.runner.kernel[4]
+    last = hosts(*cards, kernel=failing.runner.kernel)
+    flows.refresh(last)
+    assert "10.0.1.11" not in last.runner.kernel[4]
+    assert "10.0.2.10 lookup" in last.runner.kernel[4]

@@ -5,11 +5,11 @@ import json
 
 import pytest
 
-from ec2net_legacy import notes, report, workflow
-from ec2net_legacy.coexist import Settlement
+from ec2net_legacy import as_json, record, report, shared
 from ec2net_legacy.kernel import netfilter
 from ec2net_legacy.kernel.diff import Change
-from ec2net_legacy.model import MainFirst, MarkRule, Route
+from ec2net_legacy.model import Chain, Group, MainFirst, MarkRule, Parameter, Route
+from tests.unit import flows
 from tests.unit.fakes import (
     COMMON_RULES,
     PRIMARY,
@@ -45,8 +45,8 @@ def survey(tmpdir):
         cards = [nic("eth0", PRIMARY, True), nic("eth1", SECOND, True), nic("eth2", THIRD)]
         host = make_host(tmpdir, metadata_tree(enis), FakeDevices(*cards), PRESENT)
         for name in add:
-            workflow.add(host, name)
-        return workflow.survey(host)[0]
+            flows.add(host, name)
+        return flows.survey(host).found
 
     return make
 
@@ -130,18 +130,14 @@ def test_a_change_of_a_file_shows_only_what_changes(survey):
 
 
 def test_json_of_a_plan_has_everything(survey):
-    eth0, eth1, eth2 = json.loads(report.plans_json(plans_of(survey())))
+    eth0, eth1, eth2 = json.loads(as_json.plans(plans_of(survey()), common()))["interfaces"]
     assert eth0["name"] == "eth0" and eth0["left_alone"]
     assert (eth1["left_alone"], eth1["warning"], eth1["live"]) == (None, None, True)
     assert [one["path"] for one in eth1["files"]] == ["/etc/network/interfaces.d/eth1.cfg"]
     assert eth1["files"][0]["before"] is None
     assert eth1["files"][0]["after"].startswith("#")
     assert eth1["kernel"][-2:] == [
-        {
-            "family": 4,
-            "add": True,
-            "ip": "rule add pref 10001 from 10.0.1.10 lookup 10001",
-        },
+        {"family": 4, "add": True, "ip": "rule add pref 10001 from 10.0.1.10 lookup 10001"},
         {
             "family": 4,
             "add": False,
@@ -152,7 +148,7 @@ def test_json_of_a_plan_has_everything(survey):
 
 
 def test_json_of_the_status_has_the_columns_and_more(survey):
-    eth0, eth1, _ = json.loads(report.status_json(survey()))
+    eth0, eth1, _ = json.loads(as_json.status(survey(), common()))["interfaces"]
     assert (eth0["state"], eth0["table"]) == ("unmanaged", None)
     assert eth0["interface_id"] == "eni-0a0"
     assert eth1 == {
@@ -171,8 +167,8 @@ def test_json_of_the_status_has_the_columns_and_more(survey):
 
 
 def test_of_no_devices_there_is_an_empty_list_and_a_heading():
-    assert json.loads(report.status_json([])) == []
-    assert json.loads(report.plans_json([])) == []
+    assert json.loads(as_json.status([], common()))["interfaces"] == []
+    assert json.loads(as_json.plans([], common()))["interfaces"] == []
     assert report.status_text([]).split() == ["NAME", "MAC", "ENI", "DEV", "TABLE", "STATE"]
 
 
@@ -197,29 +193,32 @@ def test_numbers_agree_with_their_nouns(survey):
 
 
 def common(**fields):
-    """Return a settlement in which nothing differs but `fields`."""
-    nothing = Settlement([], [], {}, {}, {}, notes.NO_COEXISTENCE, notes.NO_COEXISTENCE, "")
-    return nothing._replace(**fields)
+    """Return a plan for all ENIs in which nothing differs but `fields`."""
+    return shared.IDLE._replace(**fields)
 
 
 MAIN_FIRST = MainFirst(1, 10000, 9990, 4)
 MAIN_FIRST6 = MainFirst(4, 10000, 9990, 6)
 LONG = "/".join(["fd00:1234:5678:9abc:def0:1234:5678:9abc", "128"])
+MARKS = netfilter.rules([("eth1", 0x100)], 0x3F00, ["eth0", "eth1"])
 EVERYTHING = common(
-    steps=[
+    changes=[
         Change(False, MarkRule(0x100, 0xF0, 10001, 10001, 4)),
+        Change(True, Group("eth0", 10000)),
+        Change(True, Group("eth1", 10000)),
         Change(True, MarkRule(0x100, 0x3F00, 10001, 10001, 6)),
         Change(True, Route(LONG, "fe80::1234:5678:9abc:def0", "abcdefghijklmno", 10001, 6)),
-    ],
-    main_first=[MAIN_FIRST, MAIN_FIRST6],
-    groups={"eth1": 10000, "eth0": 10000},
-    parameters={"net/ipv4/conf/eth1.5/rp_filter": 2},
-    chains={4: netfilter.rules([("eth1", 0x100)], 0x3F00, ["eth0", "eth1"]), 6: ()},
+        Change(True, MAIN_FIRST),
+        Change(True, MAIN_FIRST6),
+        Change(True, Parameter("net/ipv4/conf/eth1.5/rp_filter", 2)),
+        Change(True, Chain(4, MARKS)),
+        Change(False, Chain(6, ())),
+    ]
 )
 
 
 def done(**fields):
-    return common(done=notes.NO_COEXISTENCE._replace(**fields))
+    return common(done=record.NOTHING_SHARED._replace(**fields))
 
 
 def test_a_plan_shows_what_all_enis_have_in_common(survey):
@@ -256,35 +255,20 @@ def test_a_plan_says_why_connections_will_not_be_marked(survey):
         (common(), []),
         (done(items=(MAIN_FIRST6,)), ["all ENIs: main first"]),
         (done(cannot=(4,)), ["all ENIs: copies of main's routes"]),
-        (
-            done(items=(MAIN_FIRST,), chains=(4,)),
-            ["all ENIs: main first; connections marked"],
-        ),
-        (
-            done(items=(MAIN_FIRST,))._replace(groups={"eth1": 7}),
-            ["all ENIs: main first; differs: link group of eth1"],
-        ),
-        (
-            done(items=(MAIN_FIRST,))._replace(problem="no iptables"),
-            ["all ENIs: main first; connections cannot be marked: no iptables"],
-        ),
+        (done(items=(MAIN_FIRST,), chains=(4,)), ["all ENIs: main first; connections marked"]),
+        (done(items=(MAIN_FIRST,))._replace(changes=[Change(True, Group("eth1", 7))]),
+         ["all ENIs: main first; differs: link group of eth1"]),
+        (done(items=(MAIN_FIRST,))._replace(problem="no iptables"),
+         ["all ENIs: main first; connections cannot be marked: no iptables"]),
         # What is wanted and not there is not "on".
-        (
-            done(items=(MAIN_FIRST,))._replace(main_first=[MAIN_FIRST]),
-            ["all ENIs: differs: 1 kernel change"],
-        ),
-        (
-            done(chains=(4,), cannot=(4,))._replace(chains={4: ("-A EC2NET -j RETURN",)}),
-            ["all ENIs: copies of main's routes; differs: marks of connections"],
-        ),
-        (
-            done(items=(MAIN_FIRST,), chains=(4,), failed=(4,))._replace(problem="no iptables"),
-            ["all ENIs: main first; connections cannot be marked: no iptables"],
-        ),
-        (
-            done(enis={"eth1": (3, None)}),
-            ["all ENIs: main is not first until metadata says which cards are ENIs"],
-        ),
+        (done(items=(MAIN_FIRST,))._replace(changes=[Change(True, MAIN_FIRST)]),
+         ["all ENIs: differs: 1 kernel change"]),
+        (done(chains=(4,), cannot=(4,))._replace(changes=[Change(True, Chain(4, MARKS))]),
+         ["all ENIs: copies of main's routes; differs: marks of connections"]),
+        (done(items=(MAIN_FIRST,), chains=(4,), failed=(4,))._replace(problem="no iptables"),
+         ["all ENIs: main first; connections cannot be marked: no iptables"]),
+        (done(enis={"eth1": (3, None)}),
+         ["all ENIs: main is not first until metadata says which cards are ENIs"]),
     ],
 )
 def test_the_status_ends_with_a_line_about_all_enis(survey, settlement, said):
@@ -301,8 +285,67 @@ def test_what_is_said_of_all_enis_fits_80_columns(survey):
         assert text.endswith("\n") and not text.endswith("\n\n")
 
 
+def test_json_of_a_plan_has_what_all_enis_have_in_common():
+    told = json.loads(as_json.plans([], EVERYTHING._replace(problem="no iptables")))
+    assert told["all_enis"] == {
+        "kernel": [
+            {"family": 4, "add": False, "ip": "rule del pref 10001 fwmark 0x100/0xf0 lookup 10001"},
+            {"family": 4, "add": True, "ip": "link set dev eth0 group 10000"},
+            {"family": 4, "add": True, "ip": "link set dev eth1 group 10000"},
+            {
+                "family": 6,
+                "add": True,
+                "ip": "rule add pref 10001 fwmark 0x100/0x3f00 lookup 10001",
+            },
+            {
+                "family": 6,
+                "add": True,
+                "ip": "route replace fd00:1234:5678:9abc:def0:1234:5678:9abc/128"
+                " via fe80::1234:5678:9abc:def0 dev abcdefghijklmno table 10001",
+            },
+            {
+                "family": 4,
+                "add": True,
+                "ip": "rule add pref 9990 lookup main suppress_prefixlength 1"
+                " suppress_ifgroup 10000",
+            },
+            {
+                "family": 6,
+                "add": True,
+                "ip": "rule add pref 9990 lookup main suppress_prefixlength 4"
+                " suppress_ifgroup 10000",
+            },
+        ],
+        "parameters": {"net/ipv4/conf/eth1.5/rp_filter": 2},
+        "marks": [{"family": 4, "rules": list(MARKS)}, {"family": 6, "rules": []}],
+        "problem": "no iptables",
+    }
+
+
+@pytest.mark.parametrize(
+    "settlement, expected",
+    [
+        (common(), ["in step", None, None, [], None]),
+        (done(items=(MAIN_FIRST,), chains=(4,)), ["in step", None, "first", [4], None]),
+        (done(cannot=(4,)), ["in step", None, "copied", [], None]),
+        (done(enis={"eth1": (3, None)}), ["in step", None, "not yet first", [], None]),
+        (
+            done(items=(MAIN_FIRST,))._replace(
+                changes=[Change(True, MAIN_FIRST)], problem="no iptables"
+            ),
+            ["differs", "1 kernel change", None, [], "no iptables"],
+        ),
+    ],
+)
+def test_json_of_the_status_has_it_too(settlement, expected):
+    told = json.loads(as_json.status([], settlement))["all_enis"]
+    keys = ["state", "why", "main", "marked_families", "problem"]
+    assert [told.pop(key) for key in keys] == expected
+    assert told == {}
+
+
 def test_the_log_says_in_a_line_what_was_done_for_all_enis():
-    assert report.settlement_summary(common()) == ""
-    assert report.settlement_summary(EVERYTHING) == (
+    assert report.shared_summary(common()) == ""
+    assert report.shared_summary(EVERYTHING) == (
         "5 kernel changes, link group of eth0 eth1, 1 kernel parameter, marks of connections"
     )

@@ -7,10 +7,10 @@ import os
 
 import pytest
 
-from ec2net_legacy import _compat
-from ec2net_legacy.errors import HostError
+from ec2net_legacy import _compat, record
+from ec2net_legacy.errors import HostError, LockHeld
 from ec2net_legacy.host.rundir import RunDirectory
-from tests.unit.fakes import FakeClock
+from tests.unit.fakes import FakeClock, raised
 
 
 @pytest.fixture
@@ -59,6 +59,13 @@ def test_a_note_that_others_can_reach_is_not_used(directory, place, mode):
     assert directory.read("token") is None
 
 
+def test_half_of_a_note_is_not_used(directory):
+    directory.write("added-eth1", "x" * (1 << 20))
+    assert len(directory.read("added-eth1")) == 1 << 20
+    directory.write("added-eth1", "x" * ((1 << 20) + 1))
+    assert directory.read("added-eth1") is None
+
+
 def test_a_note_of_another_user_is_not_used(directory, monkeypatch):
     directory.write("token", "secret")
     user = os.geteuid()
@@ -76,6 +83,17 @@ def test_a_link_is_not_followed(directory, place, tmpdir):
     directory.write("token", "ours")
     assert elsewhere.read() == "theirs"
     assert directory.read("token") == "ours"
+
+
+def test_the_directory_may_have_any_name(tmpdir, clock):
+    directory = RunDirectory("{0}/caf\xe9".format(tmpdir), clock, clock.sleep)
+    directory.write("token", "secret")
+    assert directory.read("token") == "secret"
+    with directory.lock("eth1"), pytest.raises(LockHeld) as caught, directory.lock("eth1"):
+        pass
+    assert "caf" in "{0}".format(caught.value)
+    # As the settings have it, whatever the locale is.
+    assert os.path.exists(str(tmpdir).encode("ascii") + b"/caf\xc3\xa9/token")
 
 
 def test_a_directory_is_not_a_note(directory, place):
@@ -104,8 +122,7 @@ def test_a_write_that_failed_does_not_make_the_next_one_fail(directory, monkeypa
 
     with monkeypatch.context() as patch:
         patch.setattr(_compat, "replace", fail)
-        with pytest.raises(HostError):
-            directory.write("token", "first")
+        raised(HostError, directory.write, "token", "first")
     directory.write("token", "second")
     assert directory.read("token") == "second"
 
@@ -121,12 +138,8 @@ def test_forgetting_takes_a_note_away_and_needs_none(directory):
 def test_a_directory_that_cannot_be_made_is_named(tmpdir, clock):
     path = "{0}".format(tmpdir.join("missing", "run"))
     directory = RunDirectory(path, clock, clock.sleep)
-    with pytest.raises(HostError) as caught:
-        directory.write("token", "x")
-    assert path in "{0}".format(caught.value)
-    with pytest.raises(HostError) as caught:
-        directory.lock()
-    assert path in "{0}".format(caught.value)
+    assert path in raised(HostError, directory.write, "token", "x")
+    assert path in raised(HostError, directory.lock)
 
 
 def test_a_free_lock_is_taken_at_once(directory, clock):
@@ -145,10 +158,11 @@ def test_a_lock_is_released_also_after_an_error(directory, clock):
 
 
 def test_a_lock_that_another_holds_is_given_up_after_a_while(directory, place, clock):
-    with directory.lock(), pytest.raises(HostError) as caught, directory.lock():
+    other = RunDirectory("{0}".format(place))
+    with other.lock(), pytest.raises(HostError) as caught, directory.lock():
         pass
     assert "{0}".format(place) in "{0}".format(caught.value)
-    assert 20 <= clock.passed < 21
+    assert 60 <= clock.passed < 61
 
 
 def test_a_lock_is_taken_as_soon_as_it_is_free(directory, place, clock):
@@ -182,3 +196,52 @@ def test_a_link_in_the_place_of_the_lock_is_not_followed(directory, place, tmpdi
     with pytest.raises(HostError), directory.lock():
         pass
     assert not tmpdir.join("elsewhere").check()
+
+
+def flocked(place, kind):
+    """Return an open lock of eth1 that somebody holds, LOCK_EX, or asks about, LOCK_SH."""
+    holder = place.join("lock-eth1").open("w")
+    fcntl.flock(holder, kind)
+    return holder
+
+
+def test_the_lock_of_an_interface_that_goes_is_held_by_who_holds_it(directory):
+    with directory.lock("eth1"):
+        record.forget(directory, "eth1")
+        with pytest.raises(LockHeld), directory.lock("eth1", 0.0):
+            pass
+
+
+def test_who_asks_about_a_lock_does_not_see_another_who_asks(directory, place):
+    assert not directory.is_locked("eth1")
+    with directory.lock("eth1"):
+        assert directory.is_locked("eth1")
+    assert not directory.is_locked("eth1")
+    with flocked(place, fcntl.LOCK_SH):
+        assert not directory.is_locked("eth1")
+
+
+def test_who_does_not_wait_for_a_lock_still_gets_it_from_one_who_asks(directory, place, clock):
+    directory.write("other", "x")
+    asking = flocked(place, fcntl.LOCK_SH)
+
+    def sleep(seconds):
+        FakeClock.sleep(clock, seconds)
+        asking.close()
+
+    with RunDirectory("{0}".format(place), clock, sleep).lock("eth1", 0.0):
+        assert 0 < clock.passed < 0.01
+    with flocked(place, fcntl.LOCK_SH), pytest.raises(LockHeld), directory.lock("eth1", 0.0):
+        pass
+    assert clock.passed < 0.1
+
+
+def test_whoever_has_the_hosts_lock_may_enter_it_again(directory, place):
+    other = RunDirectory("{0}".format(place))
+    with directory.lock():
+        with directory.lock(wait=0.0):
+            pass
+        with pytest.raises(LockHeld), other.lock(wait=0.0):
+            pass
+    with other.lock(wait=0.0):
+        pass

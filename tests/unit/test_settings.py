@@ -5,13 +5,12 @@ import pytest
 
 from ec2net_legacy import settings
 from ec2net_legacy.errors import SettingsError
+from tests.unit.fakes import raised
 
 
 def refusal(text):
     """Return what is said about a file with `text`."""
-    with pytest.raises(SettingsError) as caught:
-        settings.parse(text.splitlines(), "/x.conf")
-    message = "{0}".format(caught.value)
+    message = raised(SettingsError, settings.parse, text.splitlines(), "/x.conf")
     assert "\n" not in message
     return message
 
@@ -47,6 +46,7 @@ def test_everything_can_be_set():
         attach_deadline = 0
         token_ttl = 60
         reuse = 0
+        transport = requests
         """.splitlines(),
         "/x.conf",
     )
@@ -68,6 +68,7 @@ def test_everything_can_be_set():
             attach_deadline=0.0,
             token_ttl=60,
             reuse=0.0,
+            transport="requests",
         ),
     )
 
@@ -166,12 +167,15 @@ def test_interpolation_is_not_done():
 def test_a_file_that_is_not_text_is_refused(tmpdir):
     path = tmpdir.join("x.conf")
     path.write_binary(b"backend = \xff\xfe\n")
-    with pytest.raises(SettingsError) as caught:
-        settings.load(str(path))
-    assert "x.conf" in "{0}".format(caught.value)
+    assert "x.conf" in raised(SettingsError, settings.load, str(path))
 
 
 def test_a_file_that_cannot_be_read_is_refused_not_skipped(tmpdir):
-    with pytest.raises(SettingsError) as caught:
-        settings.load(str(tmpdir))
-    assert str(tmpdir) in "{0}".format(caught.value)
+    assert str(tmpdir) in raised(SettingsError, settings.load, str(tmpdir))
+
+
+def test_settings_are_not_read_without_an_end(tmpdir):
+    path = tmpdir.join("ec2net.conf")
+    path.write("# " + "x" * (1 << 20))
+    said = raised(SettingsError, settings.load, "{0}".format(path))
+    assert "{0} is too large".format(path) in said

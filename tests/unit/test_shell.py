@@ -1,105 +1,83 @@
-"""What of a shell file is read, and that a real shell agrees."""
+"""What of a shell file is read, and what is taken for granted of the rest."""
 from __future__ import absolute_import, print_function, unicode_literals
 
 import signal
 
 import pytest
 
-from ec2net_legacy.backends import shell
+from ec2net_legacy.distributions.networkscripts import shell
+
+PLAIN = {
+    "A=1": "1",
+    "  A=1 # said so": "1",
+    "A=": "",
+    "A=1;": "1",
+    "A=1\r": "1",
+    'A="two words"': "two words",
+    "A='two words'\t# two": "two words",
+    "A=a#b": "a#b",
+    "A='$B `c` \\'": "$B `c` \\",
+    "export A=1": "1",
+}
+# Each is a line by itself, after which the next one is certain to be run.
+OTHER_LINES = [
+    "# A=1", "", "A=$B", "A=${B:-no}", "A=$(touch /tmp/x)", "A=`touch /tmp/x`",
+    'A="$(touch /tmp/x)"', 'A="\\""', "A=\\$B", "A='it'\\''s'", "A=$'\\n'", "A=yes command",
+    "A=yes;touch /tmp/x", "A=1 B=2", "A+=1", "A=1 &", "A=1 && B=2", "A=1 | cat", "A=1 > /tmp/x",
+    "[ -e /x ] && A=no", ". /etc/x # it's there", "A-B=1", "1A=1", "just words", "iffy words",
+]
+# Only a shell could tell where these end.
+OPEN_LINES = [
+    "if true; then", "if true; then A=no; fi", "[ -e /x ] && if true; then", "! if true; then",
+    "while false; do", "case $x in", "f() {", "function f", "{", "(", "B=(", "cat <<END",
+    "[ -e /x ] ||", "[ -e /x ] && # then", "A=one\\", "A='not closed", 'A="not closed',
+    "[ -e /x ] && return", "exit 0",
+]
+
+
+@pytest.mark.parametrize("line", sorted(PLAIN), ids=repr)
+def test_a_plain_assignment_is_read(line):
+    text = "A=0\n{0}\nB=2".format(line)
+    assert shell.assignments(text, "") == [("A", "0"), ("A", PLAIN[line]), ("B", "2")]
+
+
+@pytest.mark.parametrize("line", OTHER_LINES, ids=repr)
+def test_another_line_is_left_out(line):
+    assert shell.assignments("A=0\n{0}\nB=2".format(line), "") == [("A", "0"), ("B", "2")]
+
+
+@pytest.mark.parametrize("line", OPEN_LINES, ids=repr)
+def test_what_stands_after_a_line_that_may_go_on_is_not_relied_on(line):
+    assert shell.assignments("A=0\n{0}\nB=2".format(line), "") == [("A", "0")]
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"),
+    "text, values",
     [
-        ("A=1", [("A", "1")]),
-        ("A=1\nB=2\n", [("A", "1"), ("B", "2")]),
-        ("  A=1 # said so", [("A", "1")]),
-        ("# A=1\nB=2", [("B", "2")]),
-        ("A=", [("A", "")]),
-        ('A="two words"', [("A", "two words")]),
-        ("A='two words'", [("A", "two words")]),
-        ("A='it'\\''s'", [("A", "it's")]),
-        ('A=one"two"\'three\'', [("A", "onetwothree")]),
-        ("A=a#b", [("A", "a#b")]),
-        ("A=a\\ b", [("A", "a b")]),
-        ("A=one\\\ntwo", [("A", "onetwo")]),
-        ('A="one\\\ntwo"', [("A", "onetwo")]),
-        ('A="\\"\\$\\\\\\n"', [("A", '"$\\\\n')]),
-        ("A='$B `c` \\'", [("A", "$B `c` \\")]),
-        ('A="5 $"', [("A", "5 $")]),
-        ("A=1; B=2;C=3", [("A", "1"), ("B", "2"), ("C", "3")]),
-        ("A=1 B=2", [("A", "1"), ("B", "2")]),
-        ("export A=1 B=2", [("A", "1"), ("B", "2")]),
-        ("A=1\nA=2", [("A", "1"), ("A", "2")]),
-        ("A='x\ny'", [("A", "x\ny")]),
-        ("A=yes;touch /tmp/x", [("A", "yes")]),
+        ("A=1\nA='2' # A=3\n", ["1", "2"]),
+        ('if true; then A="1"; fi\n  A=2;\n', ["1", "2"]),
+        ("B=x A=1; export A=2\r\n(A=3)", ["1", "2", "3"]),
+        ("A=\nA=''\n# A=1\nAA=1\nB_A=1\nA_=1\nB='A=1'", []),
     ],
+    ids=repr,
 )
-def test_what_is_read(text, expected):
-    assert shell.assignments(text, "ifcfg-eth1") == expected
+def test_a_variable_is_found_wherever_it_is_mentioned(text, values):
+    assert shell.mentioned(text, "A") == values
 
 
 @pytest.mark.parametrize(
     "text",
-    [
-        "A=$B",
-        "A=${B:-no}",
-        "A=$(touch /tmp/x)",
-        "A=`touch /tmp/x`",
-        'A="$(touch /tmp/x)"',
-        "A=yes command",
-        "A=(1 2)",
-        "A+=1",
-        "A=1 &",
-        "A=1 && B=2",
-        "A=1 | cat",
-        "A=1 > /tmp/x",
-        "[ -e /x ] && A=no",
-        "if true; then\nA=no\nfi",
-        "if true; then A=no; fi",
-        "while false; do\nA=no\ndone",
-        "case $x in\n a) A=no;;\nesac",
-        "f() {\nA=no\n}",
-        "function f {\nA=no\n}",
-        "(\nA=no\n)",
-        "B=(\nA=no\nx)",
-        "cat <<END\nA=no\nEND",
-        "A='not closed",
-        'A="not closed',
-        "A=$'\\n'",
-        "A-B=1",
-        "1A=1",
-        "just words",
-        "",
-    ],
+    ['A="' + "x \\\n" * 40, "A=" + "$x " * 5000 + "(", "a  &&  " * 5000 + "'", "x " + "#" * 50000],
+    ids=["open quote", "computed", "operators", "comment"],
 )
-def test_what_only_a_shell_could_tell_is_left_out(text):
-    assert shell.assignments(text, "ifcfg-eth1") == []
-
-
-def test_what_follows_is_read_again():
-    text = "if true; then\nA=1\nfi\ncase x in\n a) A=2;;\nesac\nB=3\n"
-    assert shell.assignments(text, "ifcfg-eth1") == [("B", "3")]
-    assert shell.assignments("function f {\nA=no\n}\nB=1", "ifcfg-eth1") == [("B", "1")]
-
-
-@pytest.fixture
-def soon():
-    """Fail a test that takes longer than two seconds."""
-
-    def too_long(*_):
-        pytest.fail("still reading")
-
-    before = signal.signal(signal.SIGALRM, too_long)
+def test_a_long_text_takes_no_time(text):
+    before = signal.signal(signal.SIGALRM, lambda *_: pytest.fail("still reading"))
     signal.alarm(2)
-    yield
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, before)
-
-
-@pytest.mark.usefixtures("soon")
-def test_an_open_quote_over_many_lines_takes_no_time():
-    assert shell.assignments('A="' + "x \\\n" * 40, "ifcfg-eth1") == []
+    try:
+        assert shell.assignments(text, "") == []
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_what_is_left_out_is_told_to_who_asks(caplog):

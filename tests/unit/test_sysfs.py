@@ -2,12 +2,14 @@
 from __future__ import absolute_import, print_function, unicode_literals
 
 import errno
+import os
 
 import pytest
 
 from ec2net_legacy.errors import HostError
 from ec2net_legacy.host import sysfs
 from ec2net_legacy.model import Device
+from tests.unit.fakes import raised
 
 NET = "/sys/class/net"
 
@@ -91,9 +93,7 @@ def test_another_error_is_told(fs, monkeypatch):
         raise IOError(errno.EIO, "Input/output error")
 
     monkeypatch.setattr(sysfs, "open", refused, raising=False)
-    with pytest.raises(HostError) as caught:
-        sysfs.device("eth1")
-    assert "eth1" in "{0}".format(caught.value)
+    assert "eth1" in raised(HostError, sysfs.device, "eth1")
 
 
 def test_names_are_those_of_devices_without_the_loopback(fs):
@@ -111,9 +111,7 @@ def test_names_of_links_to_devices_are_found(fs):
 
 
 def test_a_host_without_sysfs_says_so(fs):
-    with pytest.raises(HostError) as caught:
-        sysfs.names()
-    assert NET in "{0}".format(caught.value)
+    assert NET in raised(HostError, sysfs.names)
 
 
 @pytest.mark.parametrize("text, number", [("0", 0), ("10000", 10000)])
@@ -126,3 +124,20 @@ def test_without_a_device_or_with_an_old_kernel_there_is_no_group(fs):
     make(fs, "eth1")
     assert sysfs.group("eth1") is None
     assert sysfs.group("eth2") is None
+
+
+def test_each_byte_of_a_name_is_a_character_in_whatever_encoding_it_is(tmpdir, monkeypatch):
+    monkeypatch.setattr(sysfs, "_CLASS", "{0}".format(tmpdir))
+    names = ["caf\xc3\xa9", "caf\xe9"]
+    for name in names:
+        # Text on both would have been decoded by the locale's encoding.
+        directory = str(tmpdir).encode("ascii") + b"/" + name.encode("latin-1")
+        os.mkdir(directory)
+        for attribute, text in (("address", b"02:00:00:00:00:02"), ("netdev_group", b"7")):
+            with open(directory + b"/" + attribute.encode("ascii"), "wb") as stream:
+                stream.write(text)
+    os.symlink(b"../" + names[1].encode("latin-1"), directory + b"/master")
+    assert sysfs.names() == names
+    assert [sysfs.device(name).mac for name in names] == ["02:00:00:00:00:02"] * 2
+    assert sysfs.group(names[0]) == 7
+    assert sysfs.device(names[1]).master == names[1]

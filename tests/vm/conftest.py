@@ -1,5 +1,6 @@
 """Machines for the tests; where they cannot be made the tests are skipped, in CI failed."""
 
+import contextlib
 import os
 from typing import Any, Callable, Iterator
 
@@ -8,6 +9,7 @@ import pytest
 from tests.lab import Lab
 from tests.vm import Machine, available
 from tests.vm.image import RELEASES
+from tests.vm.snapshot import snapshot
 from tests.vm.watch import evidence, refresh
 
 
@@ -34,6 +36,31 @@ def machines_are_available() -> None:
         (pytest.fail if os.environ.get("CI") else pytest.skip)("no machine: " + reason)
 
 
+@contextlib.contextmanager
+def prepared_machine(release: str, predictable: bool = False, **options: Any) -> Iterator[Machine]:
+    """A machine with the product installed, in a lab with `options`."""
+    saved = snapshot(release, install)
+    with Lab(machine=True, **options) as lab:
+        made = Machine(lab, release, predictable=predictable, disk=saved.disk)
+        try:
+            if predictable:
+                # The kernel's command line is another one.
+                failed = made.boot()
+                assert not failed, failed
+            else:
+                made.resume(saved.memory)
+            yield made
+        finally:
+            made.close()
+
+
+def install(machine: Machine) -> None:
+    """Install the product on a machine that has booted."""
+    machine.install()
+    # What the first one leaves in /run is not of any ENI that comes later.
+    refresh(machine)
+
+
 @pytest.fixture(scope="module")
 def options() -> "dict[str, Any]":
     """How the module's machines differ from the usual; for modules to override."""
@@ -43,17 +70,8 @@ def options() -> "dict[str, Any]":
 @pytest.fixture(scope="module")
 def machine(request: pytest.FixtureRequest, options: "dict[str, Any]") -> Iterator[Machine]:
     """A machine that has booted and has the product installed, with the primary ENI alone."""
-    with Lab(machine=True) as lab:
-        made = Machine(lab, request.param, **options)
-        try:
-            failed = made.boot()
-            assert not failed, failed
-            made.install()
-            # What the first one leaves in /run is not of any ENI that comes later.
-            refresh(made)
-            yield made
-        finally:
-            made.close()
+    with prepared_machine(request.param, **options) as made:
+        yield made
 
 
 @pytest.fixture

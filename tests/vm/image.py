@@ -4,11 +4,12 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import shlex
 import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Iterator, Optional
+from typing import Iterator, List, Optional
 
 from tests import lab
 from tests.lab.namespaces import PATH
@@ -16,7 +17,7 @@ from tests.lab.namespaces import PATH
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 CACHE = REPOSITORY / ".build" / "vm"
 RELEASES = ("bookworm", "bullseye")
-COMMANDS = ("qemu-system-x86_64", "qemu-img", "debootstrap", "mke2fs", "git", "unshare")
+COMMANDS = ("qemu-system-x86_64", "qemu-img", "debootstrap", "mke2fs", "git", "unshare", "apt-get")
 
 _RECIPE = Path(__file__).with_name("image.sh")
 # The tree is mounted and the packages' scripts run where they see and leave nothing of this system.
@@ -48,7 +49,7 @@ def image(release: str) -> Image:
     """The image of a Debian release; made now if there is none of the present recipe."""
     recipe = hashlib.sha256(_RECIPE.read_bytes()).hexdigest()[:12]
     directory = CACHE / f"{release}-{recipe}"
-    with _locked(release):
+    with locked(release):
         if not directory.exists():
             for old in CACHE.glob(f"{release}-*"):
                 shutil.rmtree(old)
@@ -57,12 +58,28 @@ def image(release: str) -> Image:
 
 
 @contextlib.contextmanager
-def _locked(release: str) -> Iterator[None]:
-    """One at a time; the others wait and find the image made."""
+def locked(name: str) -> Iterator[None]:
+    """One at a time; the others wait and find what it is about made."""
     CACHE.mkdir(parents=True, exist_ok=True)
-    with (CACHE / f"{release}.lock").open("w") as lock:
+    with (CACHE / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def _mirror() -> str:
+    """The archive that this machine's own apt takes its release from; it has the others as well."""
+    words = shlex.split(Path("/etc/os-release").read_text(encoding="utf-8"), comments=True)
+    release = dict(word.split("=", 1) for word in words)["VERSION_CODENAME"]
+    argv = ["apt-get", "indextargets", "--format", "$(RELEASE) $(REPO_URI)", "Created-By: Packages"]
+    for update in (False, True):
+        if update:
+            # apt tells nothing of an archive whose lists it has not got.
+            subprocess.run(["apt-get", "-q", "update"], check=True, stdout=subprocess.DEVNULL)
+        told = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
+        found = [line.split()[1] for line in told.splitlines() if line.split()[0] == release]
+        if found:
+            return found[0]
+    raise RuntimeError(f"apt on this machine has no archive of its own release, {release}")
 
 
 def _make(release: str, directory: Path) -> None:
@@ -72,7 +89,7 @@ def _make(release: str, directory: Path) -> None:
     log = CACHE / f"{release}.log"
     with log.open("wb") as output:
         status = subprocess.call(
-            [*_ISOLATE, "sh", str(_RECIPE), release, str(fresh)],
+            [*_ISOLATE, "sh", str(_RECIPE), release, str(fresh), _mirror()],
             env={**os.environ, "PATH": PATH},  # proxies, too
             stdin=subprocess.DEVNULL, stdout=output, stderr=output,
         )
@@ -82,19 +99,24 @@ def _make(release: str, directory: Path) -> None:
     fresh.rename(directory)
 
 
-def sources(disk: Path) -> None:
-    """Make a disk with this repository's files as they are now, committed or not."""
+def files() -> List[str]:
+    """The names of this repository's files as they are now, committed or not."""
     listed = subprocess.run(
         # The tree may be another user's than the root who runs this.
         ["git", "-c", "safe.directory=*", "-C", str(REPOSITORY), "ls-files", "-z", "--cached",
          "--others", "--exclude-standard"],
         check=True, stdout=subprocess.PIPE,
     ).stdout.decode()
+    names = sorted(set(listed.rstrip("\0").split("\0")))
+    return [name for name in names if (REPOSITORY / name).is_file()]
+
+
+def sources(disk: Path) -> None:
+    """Make a disk with this repository's files."""
     tree = disk.with_suffix(".tree")
-    for name in listed.rstrip("\0").split("\0"):
-        if (REPOSITORY / name).is_file():
-            (tree / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(REPOSITORY / name, tree / name)
+    for name in files():
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(REPOSITORY / name, tree / name)
     subprocess.run(["mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-d", tree, disk, "16M"],
                    check=True, stdout=subprocess.DEVNULL)
     shutil.rmtree(tree)

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Make a guest: image.sh RELEASE DIRECTORY leaves disk.img, vmlinuz and initrd.img in DIRECTORY.
+# Make a guest: image.sh RELEASE DIRECTORY MIRROR leaves disk.img, vmlinuz and initrd.img in
+# DIRECTORY, made of packages from the MIRROR.
 #
 # As root and in a mount namespace of its own: the tree is in a tmpfs, which is faster than a disk
 # and vanishes with the namespace, however this ends. Networking (ifupdown, udev's rules, dhclient)
@@ -8,7 +9,7 @@ set -eu
 
 release=$1
 directory=$2
-mirror=http://deb.debian.org/debian
+mirror=$3
 packages=dbus,ifupdown,initramfs-tools,iproute2,iputils-ping,isc-dhcp-client,kmod,\
 linux-image-cloud-amd64,make,procps,python3,python3-configobj,python3-requests,qemu-guest-agent,\
 systemd-sysv,udev

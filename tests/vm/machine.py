@@ -1,12 +1,15 @@
 """A machine in QEMU whose network cards are the ports of a lab's router."""
 
 import itertools
+import shlex
+import shutil
 import subprocess
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Set
 
-from tests.lab import CommandFailed, Eni, Lab
+from tests.lab import CommandFailed, Eni, Lab, wait_for
 from tests.lab.namespaces import Daemon
 
 from .channel import Agent, Monitor
@@ -15,6 +18,17 @@ from .image import image, sources
 # The cards' places on the PCI bus: a card keeps its own, so that the kernel finds them in the same
 # order at every boot.
 _FIRST_SLOT = 16
+# What a boot does besides that has nothing to do with the network: a fifth of its processor time.
+# logind has to stay: without it the agent's shutdown waits for minutes.
+_MASKED = (
+    "dev-hugepages.mount", "dev-mqueue.mount", "kmod-static-nodes.service",
+    "modprobe@configfs.service", "modprobe@dm_mod.service", "modprobe@drm.service",
+    "modprobe@efi_pstore.service", "modprobe@fuse.service", "modprobe@loop.service",
+    "proc-sys-fs-binfmt_misc.automount", "sys-fs-fuse-connections.mount",
+    "sys-kernel-config.mount", "sys-kernel-debug.mount", "sys-kernel-tracing.mount",
+    "systemd-binfmt.service", "systemd-journal-flush.service", "systemd-random-seed.service",
+    "systemd-sysusers.service", "systemd-tmpfiles-clean.timer",
+)
 
 
 @dataclass(frozen=True)
@@ -40,12 +54,14 @@ class Machine:
 
     The lab is one with ``machine=True``; its primary ENI is the machine's first card.  The disk
     outlives the machine's power cycles and vanishes with the lab.  Without ``predictable``
-    interfaces are called eth0, eth1, ...
+    interfaces are called eth0, eth1, ...  With ``disk``, one that ``save`` has left, that is the
+    machine's disk in the place of the release's own.
 
     Nothing in the guest belongs to the tests but QEMU's agent, by which ``run`` looks into it.
     """
 
-    def __init__(self, lab: Lab, release: str, *, predictable: bool = False):
+    def __init__(self, lab: Lab, release: str, *, predictable: bool = False,
+                 disk: Optional[Path] = None):
         self.lab = lab
         self.release = release
         self.directory = lab.directory
@@ -58,8 +74,9 @@ class Machine:
         self._agent: Optional[Agent] = None
         self._insert(lab.enis[lab.primary])
         self._disk = self.directory / "disk.qcow2"
-        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw",
-                        "-b", str(self._image.disk), str(self._disk)], check=True)
+        below = ["qcow2", "-b", str(disk)] if disk else ["raw", "-b", str(self._image.disk)]
+        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", *below, str(self._disk)],
+                       check=True)
         self._sources = self.directory / "sources.img"
         sources(self._sources)
 
@@ -70,9 +87,9 @@ class Machine:
         """Whether the power is on."""
         return self._qemu is not None
 
-    def start(self) -> None:
-        """Switch the power on."""
-        self._qemu = Daemon(self.lab.namespaces.router, self._command(),
+    def start(self, *options: str) -> None:
+        """Switch the power on, with further options of QEMU's."""
+        self._qemu = Daemon(self.lab.namespaces.router, [*self._command(), *options],
                             self.directory / "qemu.err")
         try:
             self._qemu.ready((self.directory / "monitor").exists)
@@ -88,7 +105,8 @@ class Machine:
             "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-machine", "pc",
             "-smp", "1", "-m", "512", "-nodefaults", "-no-user-config", "-display", "none",
             "-kernel", str(self._image.kernel), "-initrd", str(self._image.initrd),
-            "-append", "root=/dev/vda rw console=ttyS0 mitigations=off" + self._options,
+            "-append", " ".join(["root=/dev/vda rw console=ttyS0 mitigations=off" + self._options,
+                                 *(f"systemd.mask={unit}" for unit in _MASKED)]),
             "-drive", f"file={self._disk},if=virtio,cache=unsafe",
             "-drive", f"file={self._sources},format=raw,if=virtio,readonly=on",
             "-device", "virtio-rng-pci",
@@ -129,6 +147,40 @@ class Machine:
         """
         self.power_off()
         self.boot()
+
+    def save(self, disk: Path, memory: Path) -> None:
+        """Stop the machine and put its disk and memory into files, for ``resume``.
+
+        The disk by itself is one to boot from.
+        """
+        self.run(["sync"])
+        self.monitor.execute("stop")
+        # QEMU writes as if to another computer, by default at 128 MB/s.
+        self.monitor.execute("migrate-set-parameters", **{"max-bandwidth": 2 ** 40})
+        self.monitor.execute("migrate", uri=f"exec:cat >{shlex.quote(str(memory))}")
+
+        def over() -> bool:
+            status = self.monitor.execute("query-migrate").get("status")
+            if status in ("failed", "cancelled"):
+                raise RuntimeError(f"the machine's memory could not be saved: {status}")
+            return status == "completed"
+
+        wait_for(over, timeout=120, what="the machine's memory in a file")
+        self.stop()
+        shutil.copyfile(self._disk, disk)
+
+    def resume(self, memory: Path) -> None:
+        """Go on from where ``save`` stopped a machine with the same disk and cards.
+
+        Its clock has stood still meanwhile, and is compared with no other.  What the lab's services
+        knew of it is lost, as after their restart: the metadata service wants a new token, and the
+        DHCP server acknowledges the lease that the machine has.
+        """
+        self.start("-incoming", f"exec:cat {shlex.quote(str(memory))}")
+        wait_for(lambda: self.monitor.execute("query-status")["status"] != "inmigrate",
+                 timeout=120, what="the machine's memory")
+        self.monitor.execute("cont")
+        self.agent.sync(120)
 
     def boot(self) -> List[str]:
         """Switch on, and wait until it is up; return the units that failed.
@@ -209,6 +261,11 @@ class Machine:
         if value in ("", "0"):
             raise ValueError(f"{unit} was not active")
         return int(value) / 1e6
+
+    def started(self, unit: str) -> float:
+        """When a unit began to be started, in seconds after the kernel's start."""
+        return int(self.run(["systemctl", "show", "--value", "-p", "InactiveExitTimestampMonotonic",
+                             unit]).stdout) / 1e6
 
     def install(self) -> str:
         """Install the product from this repository, as its README says; return what that prints."""

@@ -9,10 +9,12 @@ from tests.vm.watch import answered, assert_no_drops, look, wait_until_as
 
 pytestmark = on_releases("boot")
 
-# Between the boots compared other machines come and go on this computer.
-NOT_DELAYED = 1.6
+# Between the boots compared other machines come and go on this computer. A dhclient that waits in
+# vain does so for a minute and more.
+NOT_DELAYED = 2.5
 # What is left of a boot once ifupdown has done its work takes 1 to 4 s; waiting for metadata would
-# take 10 s or more.
+# take 10 s or more. On a slow day it takes longer: then a boot that is over before the first of the
+# product's units has not waited for it.
 REST = 8
 
 
@@ -26,6 +28,7 @@ class Ordinary:
         machine.reboot()
         self.online = machine.reached("network-online.target")
         self.booted = machine.reached("multi-user.target")
+        self.took = self.booted - machine.started("networking.service")
 
 
 @pytest.fixture(scope="module")
@@ -41,19 +44,31 @@ def metadata(machine):
     machine.lab.imds_start()
 
 
+def waiting_jobs(machine):
+    """What the boot waits for still; the refresh, which comes each minute, is no part of it."""
+    jobs = machine.shell("systemctl list-jobs --no-legend").splitlines()
+    return [job for job in jobs if "No jobs" not in job and "ec2net-refresh.service" not in job]
+
+
+def first_done(machine):
+    """When the first of the product's units was through, in seconds after the kernel's start."""
+    shown = machine.shell("systemctl show --value -p ActiveEnterTimestampMonotonic 'ec2-ifup@*'")
+    return min([int(value) / 1e6 for value in shown.split() if int(value)] or [float("inf")])
+
+
 def boot(machine, ordinary, report):
     """Switch on, and see that the boot took no longer than the ordinary one."""
     failed = machine.boot()
     online = machine.reached("network-online.target")
     booted = machine.reached("multi-user.target")
     assert failed == []
+    took = booted - machine.started("networking.service")
     rest = booted - machine.reached("networking.service")
     report(f"online after {online:.1f} s, booted after {booted:.1f} s, {rest:.1f} s after ifupdown"
            f" (ordinary: {ordinary.online:.1f} s, {ordinary.booted:.1f} s)")
-    assert rest < REST
-    assert machine.shell("systemctl list-jobs --no-legend").strip() in ("", "No jobs running.")
-    assert online < ordinary.online * NOT_DELAYED
-    assert booted < ordinary.booted * NOT_DELAYED
+    assert rest < REST or booted < first_done(machine)
+    assert waiting_jobs(machine) == []
+    assert took < ordinary.took * NOT_DELAYED
 
 
 def test_the_same_addresses_answer_after_a_reboot(machine, ordinary, report):

@@ -1,0 +1,158 @@
+"""After each of the other commands: do what all ENIs share, or show what of it is to be done.
+
+It knows the ENIs by their generated files, so that it works without metadata, and takes everything
+back with the last of them.
+"""
+from __future__ import absolute_import, print_function, unicode_literals
+
+import logging
+
+from ec2net_legacy import record, shared
+from ec2net_legacy._typing import TYPE_CHECKING
+from ec2net_legacy.act import carry_out_shared
+from ec2net_legacy.errors import HostError, MetadataInvalid, MetadataUnavailable
+from ec2net_legacy.look import Look
+from ec2net_legacy.ownership import reason_to_ignore
+from ec2net_legacy.shared import Case, Present, SharedPlan
+
+if TYPE_CHECKING:
+    from typing import Any, Dict, Iterable, Mapping, Optional, Tuple
+
+    from ec2net_legacy.model import InterfaceState
+    from ec2net_legacy.ports import Host
+    from ec2net_legacy.record import HostRecord
+    from ec2net_legacy.shared import Enis
+
+_log = logging.getLogger(__name__)
+
+# For how many seconds metadata may not list an ENI that is there: 18 have been seen.
+_LATEST_LISTING = 60
+
+
+def settle(host, ask=True, wait=60.0):
+    # type: (Host, bool, float) -> SharedPlan
+    """Do what all ENIs have in common; with `ask` metadata is asked about cards not seen before.
+
+    Another run is waited for, but not longer than `wait` seconds. Raises HostError about what
+    failed, when the rest is done.
+    """
+    if ask:
+        _learn(host)
+    with host.run_directory.lock(wait=wait):
+        read_before = host.kernel_is_known
+        plan = look_and_decide(host)
+        if read_before and plan.changes:
+            # Others may have done it since.
+            host.forget_kernel()
+            plan = look_and_decide(host)
+        plan = carry_out_shared(host, plan)
+        if set(plan.done.cannot) - set(plan.before.cannot):
+            # The tables get copies.
+            carry_out_shared(host, look_and_decide(host))
+    _tell_problem(host, plan)
+    return plan
+
+
+def _tell_problem(host, plan):
+    # type: (Host, SharedPlan) -> None
+    if not plan.problem:
+        return
+    if host.settings.containers == "yes":
+        raise HostError("connections cannot be marked: {0}".format(plan.problem))
+    # Nobody asked for it; once is enough.
+    new = set(plan.done.failed) - set(plan.before.failed)
+    level = logging.WARNING if new else logging.DEBUG
+    _log.log(level, "connections to containers are not marked: %s", plan.problem)
+
+
+def _learn(host):
+    # type: (Host) -> None
+    """Ask metadata which of the cards are ENIs, if there is one that it was not asked about.
+
+    A no is asked about once more: metadata may be late with a fresh ENI.
+    """
+    look, now = Look(host), host.clock()
+    before = record.read_host(host.run_directory)
+    known = before.cards
+    cards = {device.mac for device in shared.cards(look.devices)}
+    doubtful = {
+        mac for mac in cards.intersection(known) if known[mac] is not True and 0 < known[mac] <= now
+    }
+    if cards <= set(known) and not doubtful:
+        return
+    if not _enis(host, look, {}, before._replace(enis={})).managed:
+        return
+    try:
+        listed = host.imds.macs()
+    except (MetadataUnavailable, MetadataInvalid) as error:
+        _log.debug("which cards are ENIs is not known yet: %s", error)
+        return
+    verdicts = {mac: known.get(mac, now + _LATEST_LISTING) for mac in cards}  # type: Dict[str, Any]
+    verdicts.update(dict.fromkeys(doubtful, False))
+    verdicts.update(dict.fromkeys(cards.intersection(listed), True))
+    record.change_host(host.run_directory, cards=verdicts)
+
+
+def cards_that_are_enis(host, listed):
+    # type: (Host, Iterable[str]) -> Dict[str, bool]
+    """Return {MAC address of each card: whether it is an ENI's, which metadata has `listed`}."""
+    macs = frozenset(listed)
+    return {device.mac: device.mac in macs for device in shared.cards(Look(host).devices)}
+
+
+def look_and_decide(host, states=None, known=None):
+    # type: (Host, Optional[Mapping[str, InterfaceState]], Optional[Dict[str, Any]]) -> SharedPlan
+    """Return what is to be done.
+
+    `states` are those that planned ENIs are about to have, `known` whether the cards of these MAC
+    addresses are ENIs; by default what was recorded.
+    """
+    look = Look(host)
+    before = record.read_host(host.run_directory)
+    if known is not None:
+        before = before._replace(cards=known)
+    before, lost = _recovered(host, look, before)
+    found = _enis(host, look, states or {}, before)
+    if not found.managed and before._replace(cards={}) == record.NOTHING_SHARED:
+        return shared.IDLE._replace(before=before)
+    has = host.known_kernel(shared.families_to_read(found, before, lost))
+    if lost:
+        before = shared.with_marks(host.settings, before, has)
+    ignored = {
+        one.name
+        for one in look.present
+        if reason_to_ignore(host.settings, one.device, one.configuration)
+    }
+    spans = shared.parameters(found, ignored, has)
+    has_containers = bool(found.managed) and look.has_containers()
+    groups = look.groups(sorted(set(found.members) | set(before.groups)))
+    present = Present(
+        kernel=has,
+        groups={
+            # A device that has just gone says nothing about this kernel.
+            name: number
+            for name, number in groups.items()
+            if number is not None or host.devices.device(name) is not None
+        },
+        parameters=look.parameters(sorted(set(spans) | set(before.parameters))),
+        chains=look.chains(shared.chain_families(found, before, has_containers)),
+        has_containers=has_containers,
+    )
+    return shared.decide(Case(host.settings, found, spans, present, before))
+
+
+def _enis(host, look, states, before):
+    # type: (Host, Look, Mapping[str, InterfaceState], HostRecord) -> Enis
+    return shared.enis(look.present, states, before, host.devices.has_ipv6())
+
+
+def _recovered(host, look, before):
+    # type: (Host, Look, HostRecord) -> Tuple[HostRecord, bool]
+    """Return the record, and whether it was lost: then with what the kernel tells of it."""
+    if before._replace(parameters={}, cards={}) != record.NOTHING_SHARED:
+        return before, False
+    groups = look.groups(device.name for device in shared.cards(look.devices))
+    if not shared.is_lost(before, groups, host.settings):
+        return before, False
+    numbers = {device.name: device.index for device in look.devices}
+    return shared.recovered(before, groups, numbers, host.settings), True
