@@ -178,10 +178,10 @@ def _document(name):
 
 def _keep(directory, document, text):
     # type: (RunDirectory, str, str) -> None
-    if not text:
-        directory.forget(document)
-    elif directory.read(document) != text:
+    if text:
         directory.write(document, text)
+    else:
+        directory.forget(document)
 
 
 def _encoded(record, nothing):

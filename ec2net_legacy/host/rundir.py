@@ -61,24 +61,24 @@ class RunDirectory(object):
 
     def write(self, name, text):
         # type: (str, str) -> None
-        """Keep `text` as a note. Raises HostError."""
-        path = self._at(name)
-        temporary = str("{0}.{1}").format(path, os.getpid())
+        """Keep `text` as a note, unless it is one already.
+
+        Raises HostError, at once also where another process has the host's lock.
+        """
         try:
-            self._make()
-            # A process of the same number may have died over it.
-            _discard(temporary)
-            handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(text.encode("latin-1"))
-            _compat.replace(temporary, path)
+            with self.lock(wait=0.0):
+                # A run that was killed in the middle of this left it.
+                _discard(self._unfinished(name))
+                if self.read(name) != text:
+                    self._replace(name, text)
         except (IOError, OSError) as error:
-            _discard(temporary)
+            _discard(self._unfinished(name))
             raise HostError("cannot write {0}/{1}: {2}".format(self._path, name, error.strerror))
 
     def forget(self, name):
         # type: (str) -> None
-        """Drop a note, if it is there."""
+        """Drop a note, if it is there. The caller has the host's lock. Raises HostError."""
+        _discard(self._unfinished(name))
         try:
             os.unlink(self._at(name))
         except OSError as error:
@@ -123,6 +123,20 @@ class RunDirectory(object):
         # type: (str) -> str
         # str(): joined with Python 2's text it would be decoded.
         return os.path.join(self._native, str(name))
+
+    def _unfinished(self, name):
+        # type: (str) -> str
+        # One for each note, because only who has the host's lock writes: it cannot pile up. Before
+        # the name, because eth1.1049 is the name of a VLAN.
+        return self._at("unfinished-" + name)
+
+    def _replace(self, name, text):
+        # type: (str, str) -> None
+        path = self._unfinished(name)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(text.encode("latin-1"))
+        _compat.replace(path, self._at(name))
 
     def _make(self):
         # type: () -> None

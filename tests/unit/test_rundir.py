@@ -127,6 +127,51 @@ def test_a_write_that_failed_does_not_make_the_next_one_fail(directory, monkeypa
     assert directory.read("token") == "second"
 
 
+@pytest.fixture
+def killed(directory, monkeypatch):
+    """A directory in which a run was killed while it replaced the note of eth1."""
+    directory.write("interface-eth1", "before")
+
+    class Killed(BaseException):
+        pass
+
+    def kill(*_):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_compat, "replace", kill)
+        with pytest.raises(Killed):
+            directory.write("interface-eth1", "after")
+    assert directory.read("interface-eth1") == "before"
+    return directory
+
+
+@pytest.mark.parametrize("text", ["before", "later"])
+def test_the_next_write_takes_away_what_a_killed_run_left(killed, place, text):
+    killed.write("interface-eth1", text)
+    assert sorted(os.listdir(str(place))) == ["interface-eth1", "lock"]
+    assert killed.read("interface-eth1") == text
+
+
+def test_forgetting_takes_away_what_a_killed_run_left(killed, place):
+    killed.forget("interface-eth1")
+    assert os.listdir(str(place)) == ["lock"]
+
+
+def test_a_note_half_written_is_not_another_interface_s_note(directory):
+    vlan = "interface-eth1.{0}".format(os.getpid())
+    directory.write(vlan, "the VLAN's")
+    directory.write("interface-eth1", "the ENI's")
+    assert directory.read(vlan) == "the VLAN's"
+
+
+def test_a_note_is_not_written_while_another_run_has_the_host(directory, place, clock):
+    with RunDirectory("{0}".format(place)).lock():
+        raised(LockHeld, directory.write, "token", "x")
+    assert directory.read("token") is None
+    assert clock.passed == 0
+
+
 def test_forgetting_takes_a_note_away_and_needs_none(directory):
     directory.forget("token")
     directory.write("token", "x")
@@ -191,7 +236,7 @@ def test_a_lock_that_cannot_be_had_for_another_reason_is_told(directory, monkeyp
 
 
 def test_a_link_in_the_place_of_the_lock_is_not_followed(directory, place, tmpdir):
-    directory.write("other", "x")
+    place.mkdir()
     place.join("lock").mksymlinkto(str(tmpdir.join("elsewhere")))
     with pytest.raises(HostError), directory.lock():
         pass
