@@ -4,15 +4,17 @@ Tests hand in their own. Nothing here decides anything.
 """
 from __future__ import absolute_import, print_function, unicode_literals
 
+import logging
 import time
 
 from ec2net_legacy import _compat
 from ec2net_legacy._typing import TYPE_CHECKING
+from ec2net_legacy.errors import HostError
 from ec2net_legacy.host import init, processes, sysctl, sysfs
 from ec2net_legacy.host.command import Runner
 from ec2net_legacy.host.files import Files
 from ec2net_legacy.host.rundir import RunDirectory
-from ec2net_legacy.kernel import diff, iproute
+from ec2net_legacy.kernel import diff, iproute, netlink
 from ec2net_legacy.kernel.parse import KernelState
 
 if TYPE_CHECKING:
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
     from ec2net_legacy.imds import Imds
     from ec2net_legacy.settings import Settings
+
+_log = logging.getLogger(__name__)
 
 
 class Host(object):
@@ -46,6 +50,7 @@ class Host(object):
         self.has_dhclient6 = processes.has_dhclient6  # type: Callable[[str], bool]
         self.end_dhclient = processes.end_dhclient  # type: Callable[[str], None]
         self.hand_over = init.hand_over  # type: Callable[[Runner, Sequence[str], bool], List[str]]
+        self.netlink = netlink.read  # type: Callable[[int], KernelState]
         self._imds = imds
         self._unattended = unattended
         self._kernel = {}  # type: Dict[int, KernelState]
@@ -69,11 +74,19 @@ class Host(object):
         # type: (Iterable[int]) -> KernelState
         """Return what the kernel has now."""
         families = self._families(families)
+        for family in families:
+            self._kernel[family] = self._read_kernel(family)
+        return self.known_kernel(families)
+
+    def _read_kernel(self, family):
+        # type: (int) -> KernelState
+        try:
+            return self.netlink(family)
+        except HostError as error:
+            _log.debug("%s: asking ip", error)
         tables = iproute.table_names(self.files.read, self.files.glob)
         groups = iproute.group_names(self.files.read, self.files.glob)
-        for family in families:
-            self._kernel[family] = iproute.read(self.runner, tables, groups, [family])
-        return self.known_kernel(families)
+        return iproute.read(self.runner, tables, groups, [family])
 
     def known_kernel(self, families):
         # type: (Iterable[int]) -> KernelState

@@ -82,7 +82,7 @@ def kernel_state(text, names, groups, family):
             continue
         rule = _RULE.match(line)
         if rule is None:
-            _keep(state.routes, _route(line, names))
+            _keep(state.routes, _route(line, names, family))
             continue
         priority, source, said = int(rule.group(1)), rule.group(2), _said(rule.group(3) or "")
         table = _number(said.pop("lookup", ""), names)
@@ -139,8 +139,8 @@ def _main_first(priority, said, groups):
     return MainFirst(int(length), group, priority, 4)
 
 
-def _route(line, names):
-    # type: (str, Dict[str, int]) -> Optional[Route]
+def _route(line, names, family):
+    # type: (str, Dict[str, int], int) -> Optional[Route]
     said = words(line)
     local = said[:1] == ["local"]
     if local:
@@ -151,21 +151,30 @@ def _route(line, names):
     table = _number(value.get("table", "main"), names)
     if table is None or "dev" not in value:
         return None
-    via = value.get("via", "")
-    family = 6 if ":" in via or ":" in said[0] else 4
-    # Old kernels do not say of IPv6's that they made them.
-    by_itself = value.get("proto") == "kernel" or family == 6
-    if local != (table == LOCAL_TABLE) or (local and by_itself):
-        return None
     metric = int(value.get("metric", "0"))
-    connected, learned = "", 0
-    if table == MAIN_TABLE and family == 4 and not via and value.get("proto") == "kernel":
-        connected = value.get("src", "")
-    if table == MAIN_TABLE and family == 6 and value.get("proto") in _LEARNED:
-        learned = metric
-    if family == 6 and metric == _METRIC6:
-        metric = 0
-    return Route(said[0], via, value["dev"], table, family, metric, connected, learned)
+    route = Route(said[0], value.get("via", ""), value["dev"], table, family, metric)
+    return route_seen(route, local, value.get("proto", ""), value.get("src", ""))
+
+
+def route_seen(route, is_local, origin, preferred):
+    # type: (Route, bool, str, str) -> Optional[Route]
+    """Return a route of the kernel's as it is compared here, None where it is left out.
+
+    `origin` is the protocol that it is of, "kernel" and "ra" among others; `preferred` the source
+    address that it prefers, "" for none.
+    """
+    main, local = route.table == MAIN_TABLE, route.table == LOCAL_TABLE
+    # Old kernels do not say of IPv6's that they made them.
+    by_itself = origin == "kernel" or route.family == 6
+    if is_local != local or (is_local and by_itself):
+        return None
+    if main and route.family == 4 and not route.gateway and origin == "kernel":
+        route = route._replace(connected=preferred)
+    if main and route.family == 6 and origin in _LEARNED:
+        route = route._replace(learned=route.metric)
+    if route.family == 6 and route.metric == _METRIC6:
+        route = route._replace(metric=0)
+    return route
 
 
 def _values(said):

@@ -536,6 +536,11 @@ def _matches(path, pattern):
     )
 
 
+def no_netlink(family):
+    """The fake kernel prints text; tests/netns compares both ways of reading a real one."""
+    raise HostError("rtnetlink: none here")
+
+
 def make_host(root, answers, devices, kernel=None, changes=None):
     """Return a Host whose files are below `root` and whose other edges are fakes.
 
@@ -558,6 +563,7 @@ def make_host(root, answers, devices, kernel=None, changes=None):
     files = Files(root + "/root")
     host = Host(chosen, files=files, runner=runner, devices=devices, imds=service)
     host.run_directory = RunDirectory(chosen.run_directory, clock, clock.sleep)
+    host.netlink = no_netlink
     host.sysctl = FakeSysctl(devices.shown)
     if devices.groups is not None:
         devices.groups = runner.groups

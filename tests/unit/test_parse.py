@@ -199,11 +199,13 @@ def test_a_rule_with_more_or_less_to_it_is_left_out(line):
         ("local 10.0.1.64/28 dev eth1 table local scope host ",
          Route("10.0.1.64/28", "", "eth1", 255, 4)),
         ("10.5.0.7 dev eth1 table 10001", Route("10.5.0.7", "", "eth1", 10001, 4)),
+        ("default dev eth1 table 10001 metric 1024",
+         Route("default", "", "eth1", 10001, 6)),
     ],
     ids=lambda value: value[:30] if not isinstance(value, tuple) else "value",
 )
 def test_a_route(line, expected):
-    assert parsed(line + "\n").routes == {expected}
+    assert parsed(line + "\n", expected.family).routes == {expected}
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import pytest
 from ec2net_legacy import record
 from ec2net_legacy.event import LeaseEvent
 from ec2net_legacy.host.rundir import RunDirectory
-from ec2net_legacy.kernel import parse
+from ec2net_legacy.kernel import diff, parse
 from ec2net_legacy.model import LOCAL_TABLE, MAIN_TABLE, Lease, Route, Rule
 from tests.unit import flows
 from tests.unit.fakes import (
@@ -609,12 +609,14 @@ class Start(object):
 
 def item_of(line):
     """Return what a line is about: the kernel has nothing twice."""
-    items = [item for part in parse.kernel_state(line, {}, {}, 4) for item in part]
+    items = [item for part in state_of([line]) for item in part]
     return items[0] if items else line
 
 
 def state_of(lines):
-    return parse.kernel_state("\n".join(lines), {}, {}, 4)
+    return diff.united(
+        parse.kernel_state(line, {}, {}, 6 if "::" in line else 4) for line in lines
+    )
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -1,0 +1,271 @@
+"""Reading the kernel by rtnetlink, as `ip` does, without starting one.
+
+It gives the same values as `kernel.parse` makes of what `ip` prints. Source: rtnetlink(7), and the
+kernel's headers linux/netlink.h, rtnetlink.h, if_addr.h and fib_rules.h. All that is read here is
+the same from Linux 2.6.32 on; what did not exist yet, as the conditions of MainFirst (3.12), is not
+sent.
+"""
+from __future__ import absolute_import, print_function, unicode_literals
+
+import fcntl
+import socket
+import struct
+
+from ec2net_legacy._typing import TYPE_CHECKING
+from ec2net_legacy.errors import HostError
+from ec2net_legacy.kernel.parse import KernelState, route_seen
+from ec2net_legacy.model import MAIN_TABLE, Address, MainFirst, MarkRule, Route, Rule
+
+if TYPE_CHECKING:
+    from typing import Any, Callable, Dict, List, Optional, Set
+
+_ROUTE = 0  # NETLINK_ROUTE
+_LIMIT = 15.0
+_LARGEST = 1 << 16
+# A change in the middle of a list: it is asked for again.
+_MOST_TRIES = 5
+
+_HEADER = struct.Struct(str("=IHHII"))  # length, type, flags, sequence, port
+_ATTRIBUTE = struct.Struct(str("=HH"))  # length, type
+_ADDRESS = struct.Struct(str("=BBBBI"))  # family, length, flags, scope, device
+# family, destination's length, source's length, TOS, table, origin, scope, type, flags
+_ROUTE_OR_RULE = struct.Struct(str("=BBBBBBBBI"))
+_NUMBER = struct.Struct(str("=I"))
+_SIGNED = struct.Struct(str("=i"))
+_DEVICE = struct.Struct(str("=16si20x"))  # struct ifreq: name, number
+
+_ERROR, _DONE, _OVERRUN = 2, 3, 4
+_ASK_FOR_ALL = 0x301  # NLM_F_REQUEST, NLM_F_DUMP
+_INTERRUPTED = 0x10  # NLM_F_DUMP_INTR
+_GET_ADDRESS, _GET_ROUTE, _GET_RULE = 22, 26, 34
+_SIOCGIFNAME = 0x8910
+
+_FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
+# IFA_
+_A_ADDRESS, _A_LOCAL = 1, 2
+# RTA_, RTN_, RTPROT_ and RTM_F_
+_R_DESTINATION, _R_SOURCE, _R_DEVICE, _R_GATEWAY, _R_METRIC, _R_PREFERRED = 1, 2, 4, 5, 6, 7
+_R_TABLE = 15
+# Several next hops, a gateway of the other family, a tunnel: nobody's business here.
+_R_OTHERS = frozenset([_R_SOURCE, 9, 18, 22])
+_UNICAST, _LOCAL = 1, 2
+_ORIGINS = {2: "kernel", 9: "ra"}
+_CLONED = 0x200
+# FRA_, FR_ACT_ and FIB_RULE_
+_L_SOURCE, _L_PRIORITY, _L_MARK, _L_GROUP, _L_LENGTH, _L_TABLE, _L_MASK = 2, 6, 10, 13, 14, 15, 16
+# Padding, and who made it, which changes nothing about what it does.
+_L_SILENT = frozenset([18, 21])
+_LOOKUP = 1
+_INVERTED = 2
+_NONE = 0xFFFFFFFF
+
+
+class _Changed(Exception):
+    """What was listed has changed while it was."""
+
+
+def read(family):
+    # type: (int) -> KernelState
+    """Return the kernel's addresses, routes and rules of a family, 4 or 6.
+
+    Raises HostError where there is no rtnetlink, or no answer to be understood.
+    """
+    try:
+        connection = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _ROUTE)
+        try:
+            connection.settimeout(_LIMIT)
+            return _Reading(connection, family).all()
+        finally:
+            connection.close()
+    except (EnvironmentError, ValueError, struct.error) as error:
+        raise HostError("rtnetlink: {0}".format(error))
+
+
+class _Reading(object):
+    """One reading: a list of each kind of thing, by one socket."""
+
+    def __init__(self, connection, family):
+        # type: (socket.socket, int) -> None
+        self._connection = connection
+        self._family = family
+        self._sequence = 0
+        self._devices = {}  # type: Dict[int, Optional[str]]
+
+    def all(self):
+        # type: () -> KernelState
+        """Return everything."""
+        addresses = self._list(_GET_ADDRESS, self._address)
+        routes = self._list(_GET_ROUTE, self._route)
+        rules = self._list(_GET_RULE, self._rule)
+        plain = {rule for rule in rules if isinstance(rule, Rule)}
+        return KernelState(addresses, routes, plain, rules - plain)
+
+    def _list(self, kind, value_of):
+        # type: (int, Callable[[bytes], Any]) -> Set[Any]
+        for _ in range(_MOST_TRIES):
+            try:
+                found = {value_of(one) for one in self._dump(kind)}
+            except _Changed:
+                continue
+            return found - {None}
+        raise ValueError("what is listed keeps changing")
+
+    def _dump(self, kind):
+        # type: (int) -> List[bytes]
+        """Return the kernel's messages about all things of a kind."""
+        self._sequence += 1
+        # The longest header that any of the kinds has: 12 bytes, the first is the family.
+        body = bytes(bytearray([_FAMILIES[self._family]] + [0] * 11))
+        length = _HEADER.size + len(body)
+        header = _HEADER.pack(length, kind, _ASK_FOR_ALL, self._sequence, 0)
+        self._connection.sendall(header + body)
+        found = []  # type: List[bytes]
+        while not self._is_last(found):
+            pass
+        return found
+
+    def _is_last(self, found):
+        # type: (List[bytes]) -> bool
+        """Receive once; add the messages to `found`; return whether the list ends with them."""
+        data, sender = self._connection.recvfrom(_LARGEST)
+        # Anybody may write to this socket; the kernel's number is 0.
+        if sender[0] != 0:
+            return False
+        offset = 0
+        while offset < len(data):
+            length, kind, flags, sequence, _ = _HEADER.unpack_from(data, offset)
+            message = data[offset + _HEADER.size : offset + length]
+            if length < _HEADER.size or offset + length > len(data):
+                raise ValueError("half of a message")
+            offset += _aligned(length)
+            if sequence != self._sequence:
+                # The rest of a list that has changed.
+                continue
+            if flags & _INTERRUPTED:
+                raise _Changed
+            if kind == _DONE:
+                return True
+            if kind in (_ERROR, _OVERRUN):
+                raise ValueError("error {0}".format(-_SIGNED.unpack_from(message)[0]))
+            # A kernel without IPv6 lists IPv4's instead.
+            if bytearray(message[:1])[0] == _FAMILIES[self._family]:
+                found.append(message)
+        return False
+
+    def _address(self, message):
+        # type: (bytes) -> Optional[Address]
+        _, length, _, _, index = _ADDRESS.unpack_from(message)
+        said = _attributes(message, _ADDRESS.size)
+        device = self._device(index)
+        # IFA_ADDRESS is the other end's where there is one.
+        address = said.get(_A_LOCAL) or said[_A_ADDRESS]
+        return Address(self._text(address), length, device) if device else None
+
+    def _route(self, message):
+        # type: (bytes) -> Optional[Route]
+        header = _ROUTE_OR_RULE.unpack_from(message)
+        _, length, source_length, tos, table, origin, _, kind, flags = header
+        by_kernel = kind == _LOCAL and _ORIGINS.get(origin) == "kernel"
+        if kind not in (_UNICAST, _LOCAL) or by_kernel or tos or source_length or flags & _CLONED:
+            return None
+        said = _attributes(message, _ROUTE_OR_RULE.size)
+        device = self._device(_number(said, _R_DEVICE, 0))
+        if device is None or _R_OTHERS.intersection(said):
+            return None
+        route = Route(
+            self._network(said, _R_DESTINATION, length) or "default",
+            self._text(said[_R_GATEWAY]) if _R_GATEWAY in said else "",
+            device,
+            _number(said, _R_TABLE, table),
+            self._family,
+            _number(said, _R_METRIC, 0),
+        )
+        preferred = self._text(said[_R_PREFERRED]) if _R_PREFERRED in said else ""
+        return route_seen(route, kind == _LOCAL, _ORIGINS.get(origin, ""), preferred)
+
+    def _rule(self, message):
+        # type: (bytes) -> Any
+        header = _ROUTE_OR_RULE.unpack_from(message)
+        _, destination_length, source_length, tos, table, _, _, action, flags = header
+        if action != _LOOKUP or destination_length or tos or flags & _INVERTED:
+            return None
+        said = _attributes(message, _ROUTE_OR_RULE.size)
+        source = self._network(said, _L_SOURCE, source_length) or "all"
+        table, priority = _number(said, _L_TABLE, table), _number(said, _L_PRIORITY, 0)
+        conditions = {
+            key: _number(said, key, _NONE)
+            for key in set(said) - _L_SILENT - {_L_SOURCE, _L_TABLE, _L_PRIORITY}
+        }
+        # The kernel says so of each rule.
+        for key in (_L_LENGTH, _L_GROUP):
+            if conditions.get(key) == _NONE:
+                del conditions[key]
+        if not conditions:
+            return Rule(source, table, priority)
+        if source != "all":
+            return None
+        if set(conditions) == {_L_MARK, _L_MASK} and conditions[_L_MASK] != _NONE:
+            mark, mask = conditions[_L_MARK], conditions[_L_MASK]
+            return MarkRule(mark, mask, table, priority, self._family)
+        if set(conditions) == {_L_LENGTH, _L_GROUP} and table == MAIN_TABLE:
+            length, group = conditions[_L_LENGTH], conditions[_L_GROUP]
+            return MainFirst(length, group, priority, self._family)
+        # One with a further condition is not an ENI's.
+        return None
+
+    def _text(self, address):
+        # type: (bytes) -> str
+        text = socket.inet_ntop(_FAMILIES[self._family], address)  # type: Any
+        return text if isinstance(text, type("")) else text.decode("ascii")
+
+    def _network(self, said, key, length):
+        # type: (Dict[int, bytes], int, int) -> str
+        """Return a network as `ip` prints it, "" for all there are."""
+        if not length:
+            return ""
+        text = self._text(said[key]) if key in said else {4: "0.0.0.0", 6: "::"}[self._family]
+        return text if length == {4: 32, 6: 128}[self._family] else "{0}/{1}".format(text, length)
+
+    def _device(self, index):
+        # type: (int) -> Optional[str]
+        """Return a device's name, None where it is gone or none was named."""
+        if index not in self._devices:
+            self._devices[index] = self._asked_name(index) if index else None
+        return self._devices[index]
+
+    def _asked_name(self, index):
+        # type: (int) -> Optional[str]
+        question = _DEVICE.pack(b"", index)
+        try:
+            answer = fcntl.ioctl(self._connection.fileno(), _SIOCGIFNAME, question)
+        except EnvironmentError:
+            return None
+        return answer[:16].split(b"\0")[0].decode("latin-1")
+
+
+def _attributes(message, offset):
+    # type: (bytes, int) -> Dict[int, bytes]
+    """Return the attributes that follow a message's header, by their number."""
+    found = {}
+    while offset + _ATTRIBUTE.size <= len(message):
+        length, kind = _ATTRIBUTE.unpack_from(message, offset)
+        if length < _ATTRIBUTE.size or offset + length > len(message):
+            raise ValueError("half of an attribute")
+        # The two highest bits are flags.
+        found[kind & 0x3FFF] = message[offset + _ATTRIBUTE.size : offset + length]
+        offset += _aligned(length)
+    return found
+
+
+def _number(said, key, default):
+    # type: (Dict[int, bytes], int, int) -> int
+    """Return what an attribute of four bytes says; `default` where it is of another size, too."""
+    if len(said.get(key, b"")) != _NUMBER.size:
+        return default
+    number = _NUMBER.unpack(said[key])[0]  # type: int
+    return number
+
+
+def _aligned(length):
+    # type: (int) -> int
+    return (length + 3) & ~3
