@@ -8,9 +8,7 @@ says what is there.
 """
 from __future__ import absolute_import, print_function, unicode_literals
 
-import logging
-
-from ec2net_legacy import record, shared
+from ec2net_legacy import log, record, shared
 from ec2net_legacy._typing import TYPE_CHECKING
 from ec2net_legacy.errors import CommandError, HostError
 from ec2net_legacy.host import selinux
@@ -25,8 +23,6 @@ if TYPE_CHECKING:
     from ec2net_legacy.plan import Plan
     from ec2net_legacy.ports import Host
     from ec2net_legacy.shared import SharedPlan
-
-_log = logging.getLogger(__name__)
 
 # Kernels before 4.8 may have a rule several times, of which a deletion takes one.
 _MOST_ROUNDS = 3
@@ -105,7 +101,7 @@ def set_parameters(host, parameters):
     """Set kernel parameters; return what is wrong with those that could not be set."""
     problems = []
     for one in parameters:
-        _log.debug("set: %s = %s", one.name, one.value)
+        log.debug("set: %s = %s", one.name, one.value)
         try:
             host.sysctl.write(one.name, "{0}".format(one.value))
         except HostError as error:
@@ -191,7 +187,7 @@ def _change_kernel(host, plan, cannot):
         raise HostError("link group of {0}: {1}".format(" ".join(wrong), said))
     cannot.update(step.family for step in refused)
     if refused:
-        _log.info(
+        log.info(
             "the tables of ENIs get copies of main's other routes: %s", said or "no effect"
         )
 

@@ -1,11 +1,10 @@
 """The commands: from arguments and environment to exit codes. The only place that exits."""
 from __future__ import absolute_import, print_function, unicode_literals
 
-import logging
 import os
 import sys
 
-from ec2net_legacy import arguments, event, runs
+from ec2net_legacy import arguments, event, log, runs
 from ec2net_legacy._compat import flush, text
 from ec2net_legacy._typing import TYPE_CHECKING
 from ec2net_legacy.console import print_text, start_logging
@@ -16,8 +15,6 @@ if TYPE_CHECKING:
 
     from ec2net_legacy.arguments import Arguments
     from ec2net_legacy.ports import Host
-
-_log = logging.getLogger("ec2net_legacy")
 
 
 def hotplug():
@@ -33,7 +30,7 @@ def _hotplug(given):
         return _one(happened.interface, "add")
     if happened.action == "remove":
         return _one(happened.interface, "detach")
-    _log.debug("%s: nothing to do for this event", happened.interface)
+    log.debug("%s: nothing to do for this event", happened.interface)
     return 0
 
 
@@ -149,12 +146,14 @@ def _run(program, command):
         return code if flush(sys.stdout) else FAILED
     except Ec2netError as error:
         flush(sys.stdout)
-        _log.error("%s", error)
+        log.error("%s", error)
         return error.exit_code
     except KeyboardInterrupt:
         return 130
     except Exception as error:
         # A mistake of ours: still one line in the log of a boot, and the rest for who asks.
-        _log.error("internal error: %s: %s", type(error).__name__, error)
-        _log.debug("please report this", exc_info=True)
+        log.error("internal error: %s: %s", type(error).__name__, error)
+        import traceback
+
+        log.debug("please report this: %s", traceback.format_exc())
         return FAILED

@@ -1,12 +1,17 @@
 """What goes to the terminal, the journal or syslog, in lines that any of them takes."""
 from __future__ import absolute_import, print_function, unicode_literals
 
-import logging
 import os
 import sys
 import syslog
 
-_log = logging.getLogger("ec2net_legacy")
+from ec2net_legacy import log
+from ec2net_legacy._typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Callable
+
+_PRIORITIES = ((log.ERROR, syslog.LOG_ERR), (log.WARNING, syslog.LOG_WARNING))
 
 
 def print_text(output):
@@ -16,47 +21,45 @@ def print_text(output):
         sys.stdout.write(_plain(output))
 
 
+def start_logging(program, debug):
+    # type: (str, bool) -> None
+    """Send what is logged to where somebody reads it; with `debug` every step to stderr."""
+    journal = _stderr_is_the_journal()
+    if not journal:
+        syslog.openlog(str("ec2net"), syslog.LOG_PID, syslog.LOG_DAEMON)
+        log.hearers.append((log.INFO, _to_syslog))
+    # Where nobody watches, stderr gets warnings, and that a command did nothing.
+    watched = journal or (sys.stderr is not None and sys.stderr.isatty())
+    least = log.INFO if watched else log.NOTICE
+    log.hearers.append((log.DEBUG if debug else least, _to_stderr(program)))
+
+
+def _to_syslog(level, line):
+    # type: (int, str) -> None
+    """Tell the local syslog or journal; where there is none, nobody."""
+    found = [priority for least, priority in _PRIORITIES if level >= least]
+    syslog.syslog((found or [syslog.LOG_INFO])[0], _plain(line))
+
+
+def _to_stderr(program):
+    # type: (str) -> Callable[[int, str], None]
+    def tell(_, line):
+        # type: (int, str) -> None
+        try:
+            sys.stderr.write(_plain("{0}: {1}\n".format(program, line)))
+            sys.stderr.flush()
+        except (AttributeError, EnvironmentError, ValueError):
+            # Closed, full, or gone with its reader: what is done is worth more than the line.
+            pass
+
+    return tell
+
+
 def _plain(output):
     # type: (str) -> str
     # A diff shows the administrator's text in whatever encoding, a message may have the name of his
     # file; a terminal may have another.
     return str(output.encode("ascii", "backslashreplace").decode("ascii"))
-
-
-class _PlainFormatter(logging.Formatter):
-    """Lines that any stream takes."""
-
-    def format(self, record):
-        # type: (logging.LogRecord) -> str
-        """Return the line of a record."""
-        return _plain(super(_PlainFormatter, self).format(record))
-
-
-class _Worth(logging.Filter):
-    """What a command says on stderr where nobody watches: warnings, and that it did nothing."""
-
-    def filter(self, record):
-        # type: (logging.LogRecord) -> bool
-        """Return whether a record is worth it."""
-        return record.levelno >= logging.WARNING or getattr(record, "to_stderr", False)
-
-
-class _SyslogHandler(logging.Handler):
-    """To the local syslog or journal; says nothing where there is none."""
-
-    _PRIORITY = (
-        (logging.ERROR, syslog.LOG_ERR),
-        (logging.WARNING, syslog.LOG_WARNING),
-        (logging.INFO, syslog.LOG_INFO),
-    )
-
-    def emit(self, record):
-        # type: (logging.LogRecord) -> None
-        """Send one record."""
-        for level, priority in self._PRIORITY:
-            if record.levelno >= level:
-                syslog.syslog(priority, _plain(self.format(record)))
-                return
 
 
 def _stderr_is_the_journal():
@@ -70,23 +73,3 @@ def _stderr_is_the_journal():
     except OSError:
         return False
     return os.environ.get("JOURNAL_STREAM") == "{0}:{1}".format(now.st_dev, now.st_ino)
-
-
-def start_logging(program, debug):
-    # type: (str, bool) -> None
-    """Send what is logged to where somebody reads it; with `debug` every step to stderr."""
-    _log.setLevel(logging.DEBUG if debug else logging.INFO)
-    journal = _stderr_is_the_journal()
-    if not journal:
-        syslog.openlog(str("ec2net"), syslog.LOG_PID, syslog.LOG_DAEMON)
-        _log.addHandler(_SyslogHandler(logging.INFO))
-    stream = logging.StreamHandler()
-    stream.setFormatter(_PlainFormatter(program + ": %(message)s"))
-    if debug:
-        stream.setLevel(logging.DEBUG)
-    else:
-        terminal = sys.stderr is not None and sys.stderr.isatty()
-        if not (journal or terminal):
-            stream.addFilter(_Worth())
-        stream.setLevel(logging.INFO)
-    _log.addHandler(stream)

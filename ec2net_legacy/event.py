@@ -1,8 +1,7 @@
 """From argv and environment to what happened, to which interface."""
 from __future__ import absolute_import, print_function, unicode_literals
 
-import logging
-
+from ec2net_legacy import log
 from ec2net_legacy._cheap import ipaddress, namedtuple, pattern
 from ec2net_legacy._compat import quoted, text
 from ec2net_legacy._typing import TYPE_CHECKING
@@ -11,8 +10,6 @@ from ec2net_legacy.model import Lease
 
 if TYPE_CHECKING:
     from typing import Mapping, Optional
-
-_log = logging.getLogger(__name__)
 
 # The kernel takes almost anything up to 15 bytes (IFNAMSIZ). The name becomes part of a file
 # name, of an `ip` line and of shell text that ifupdown runs, so only what is plain in all three.
@@ -103,6 +100,6 @@ def _address(environ, name):
     try:
         address = ipaddress.IPv4Address(words[0])
     except ValueError:
-        _log.warning("%s is %s: expected an IPv4 address; ignored", name, quoted(words[0]))
+        log.warning("%s is %s: expected an IPv4 address; ignored", name, quoted(words[0]))
         return ""
     return address.compressed

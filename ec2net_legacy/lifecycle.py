@@ -5,9 +5,8 @@ When to call them, never two at once, and starting over what is dead.
 from __future__ import absolute_import, print_function, unicode_literals
 
 import contextlib
-import logging
 
-from ec2net_legacy import coexistence, record
+from ec2net_legacy import coexistence, log, record
 from ec2net_legacy._typing import TYPE_CHECKING
 from ec2net_legacy.act import apply_steps, set_parameters
 from ec2net_legacy.errors import CommandError, LockHeld
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
     from ec2net_legacy.model import Device
     from ec2net_legacy.plan import Plan
     from ec2net_legacy.ports import Host
-
-_log = logging.getLogger(__name__)
 
 # Seconds. An ifup waits as long as its dhclient for an answer: "timeout 300" in dhclient-ethN.conf.
 _LONGEST_IFUP = 320.0
@@ -95,7 +92,7 @@ def bring_up(host, plan, end=_NEVER, was_known=True):
             record.change(host.run_directory, name, device=device.index)
         if not is_up and distribution.DHCLIENT_NEEDS_FILES and host.has_dhclient(name):
             # The init system's own ifup, whose dhclient has no pid file before it has a lease.
-            _log.info("%s: an ifup waits for its lease already", name)
+            log.info("%s: an ifup waits for its lease already", name)
         elif not is_up and _ifup(host, name, device, end):
             return
         _complete(host, name)
@@ -139,7 +136,7 @@ def _ifup(host, name, device, end):
     if is_same and host.clock() - began < min(_TIME_FOR_ANOTHER, end - host.clock()):
         # ifupdown's ifup does not fail over that. The dhclients of Debian 11 and Ubuntu 20.04 are
         # now and then deaf to all offers from their start (launchpad.net/bugs/1926139).
-        _log.warning("%s: no lease; another dhclient tries", name)
+        log.warning("%s: no lease; another dhclient tries", name)
         _start_over(host, name, end)
         _run(host, command, end)
     return False
@@ -166,7 +163,7 @@ def _prepare(host, name):
         record.change_host(host.run_directory, parameters=dict(before, **kept))
         for problem in set_parameters(host, [Parameter(*pair) for pair in sorted(changes.items())]):
             # IPv4 comes up all the same, and what all ENIs share is looked at afterwards.
-            _log.warning("%s: %s", name, problem)
+            log.warning("%s: %s", name, problem)
 
 
 def _start_over(host, name, end):
@@ -177,7 +174,7 @@ def _start_over(host, name, end):
         _run(host, distribution.down_command(name), end - _AFTER_IFDOWN)
     except CommandError as error:
         # As it does when the dhclient has died; the ifup will tell.
-        _log.debug("%s: %s", name, error)
+        log.debug("%s: %s", name, error)
     host.end_dhclient(name)
     # A dhclient that died has told nobody.
     record.change(host.run_directory, name, lease=None, lease6=False)
@@ -266,7 +263,7 @@ def take_down(host, name, end=_NEVER):
         device = host.devices.device(name)
         if device is not None and device.up:
             raise
-        _log.debug("%s: %s", name, error)
+        log.debug("%s: %s", name, error)
     record.change(host.run_directory, name, device=0)
 
 

@@ -4,10 +4,9 @@ Tests hand in their own. Nothing here decides anything.
 """
 from __future__ import absolute_import, print_function, unicode_literals
 
-import logging
 import time
 
-from ec2net_legacy import _compat
+from ec2net_legacy import _compat, log
 from ec2net_legacy._typing import TYPE_CHECKING
 from ec2net_legacy.errors import HostError
 from ec2net_legacy.host import init, processes, sysctl, sysfs
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
 
     from ec2net_legacy.imds import Imds
     from ec2net_legacy.settings import Settings
-
-_log = logging.getLogger(__name__)
 
 
 class Host(object):
@@ -83,7 +80,7 @@ class Host(object):
         try:
             return self.netlink(family)
         except HostError as error:
-            _log.debug("%s: asking ip", error)
+            log.debug("%s: asking ip", error)
         tables = iproute.table_names(self.files.read, self.files.glob)
         groups = iproute.group_names(self.files.read, self.files.glob)
         return iproute.read(self.runner, tables, groups, [family])

@@ -8,8 +8,7 @@ primary stays until somebody removes it, also when AWS has taken it back.
 """
 from __future__ import absolute_import, print_function, unicode_literals
 
-import logging
-
+from ec2net_legacy import log
 from ec2net_legacy._cheap import ipaddress, json, namedtuple, pattern
 from ec2net_legacy._typing import TYPE_CHECKING
 from ec2net_legacy.model import (
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
     from typing import Any, Callable, Dict, Iterable, Optional, Pattern, Tuple
 
     from ec2net_legacy.host.rundir import RunDirectory
-
-_log = logging.getLogger(__name__)
 
 _VERSION = 1
 
@@ -209,7 +206,7 @@ def _decoded(directory, document, nothing, decoders):
             return nothing
         return nothing._replace(**{key: decoders[key](value) for key, value in kept.items()})
     except _DAMAGED:
-        _log.warning("the damaged record %s is taken for an empty one", document)
+        log.warning("the damaged record %s is taken for an empty one", document)
         return nothing
 
 

@@ -4,8 +4,7 @@ Each function returns the exit code.
 """
 from __future__ import absolute_import, print_function, unicode_literals
 
-import logging
-
+from ec2net_legacy import log
 from ec2net_legacy._typing import TYPE_CHECKING
 from ec2net_legacy.errors import Ec2netError, LockHeld, MetadataInvalid, MetadataUnavailable
 
@@ -17,8 +16,6 @@ if TYPE_CHECKING:
     from ec2net_legacy.ports import Host
 
     Failures = List[Tuple[str, Ec2netError]]
-
-_log = logging.getLogger("ec2net_legacy")
 
 _NO_METADATA = (MetadataUnavailable, MetadataInvalid)
 
@@ -124,14 +121,14 @@ def _settle(host, ask=True, wait=60.0):
         plan = settle(host, ask, wait)
     except LockHeld as error:
         # The one that holds it does it in the end.
-        _log.debug("all ENIs: %s", error)
+        log.debug("all ENIs: %s", error)
         return []
     except Ec2netError as error:
         return [("all ENIs", error)]
     if plan.changes:
         from ec2net_legacy import report
 
-        _log.info("all ENIs: %s", report.shared_summary(plan))
+        log.info("all ENIs: %s", report.shared_summary(plan))
     return []
 
 
@@ -147,7 +144,7 @@ def _tell_scan(plans, handed_over, failures):
     for plan in plans:
         _tell(plan, "remove" if plan.state is None else "add")
     for name in handed_over:
-        _log.info("%s: handed to the init system, whose log tells the rest", name)
+        log.info("%s: handed to the init system, whose log tells the rest", name)
     return tell_failures(failures)
 
 
@@ -155,7 +152,7 @@ def tell_failures(failures):
     # type: (Failures) -> int
     """Log what failed, and return the exit code that tells it all."""
     for name, error in failures:
-        _log.error("%s: %s", name, error)
+        log.error("%s: %s", name, error)
     codes = {error.exit_code for _, error in failures}
     # That nothing was changed is true only where nothing else happened.
     return codes.pop() if len(codes) == 1 else int(bool(codes))
@@ -167,7 +164,7 @@ def _tell(plan, verb, by_name=False):
     from ec2net_legacy import report
 
     if not (plan.left_alone and plan.warning):
-        extra = {"to_stderr": by_name and plan.is_passed_by}
-        _log.info("%s: %s", plan.name, report.summary(plan, verb), extra=extra)
+        level = log.NOTICE if by_name and plan.is_passed_by else log.INFO
+        log.line(level, "%s: %s", plan.name, report.summary(plan, verb))
     if plan.warning:
-        _log.warning("%s: %s", plan.name, plan.warning)
+        log.warning("%s: %s", plan.name, plan.warning)

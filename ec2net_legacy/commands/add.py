@@ -1,9 +1,7 @@
 """An ENI has come: write its configuration, and bring it up."""
 from __future__ import absolute_import, print_function, unicode_literals
 
-import logging
-
-from ec2net_legacy import record
+from ec2net_legacy import log, record
 from ec2net_legacy._typing import TYPE_CHECKING
 from ec2net_legacy.act import carry_out
 from ec2net_legacy.commands.propose import Planner, still_there
@@ -30,8 +28,6 @@ if TYPE_CHECKING:
     from ec2net_legacy.model import Device, Eni
     from ec2net_legacy.plan import Plan
     from ec2net_legacy.ports import Host
-
-_log = logging.getLogger(__name__)
 
 # Seconds. A driver sets the address within milliseconds of the device's appearance.
 _MAC_WAIT = 5.0
@@ -144,7 +140,7 @@ def _may_be_primary(host, interface):
     try:
         return bool(host.imds.primary_mac() == interface.device.mac)
     except MetadataUnavailable as error:
-        _log.debug("%s: %s", interface.name, error)
+        log.debug("%s: %s", interface.name, error)
         return False
 
 
@@ -170,7 +166,7 @@ def _up(host, name, end):
     except Ec2netError as error:
         if not is_configured(Look(host).interface(name)):
             raise
-        _log.warning("%s: %s; brought up as configured before", name, error)
+        log.warning("%s: %s; brought up as configured before", name, error)
         plan = nothing(name, _AS_BEFORE)
         problem = error
     if plan.is_passed_by or plan.is_primary:
@@ -181,7 +177,7 @@ def _up(host, name, end):
         bring_up(host, plan, end, was_known)
     except CommandError:
         if plan.warning:
-            _log.warning("%s: %s", name, plan.warning)
+            log.warning("%s: %s", name, plan.warning)
         raise
     if problem is not None and not isinstance(problem, MetadataUnavailable):
         record.change(host.run_directory, name, wish=None)

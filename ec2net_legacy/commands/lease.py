@@ -4,9 +4,7 @@ Bring the interface in step within the few seconds that its hook has.
 """
 from __future__ import absolute_import, print_function, unicode_literals
 
-import logging
-
-from ec2net_legacy import record
+from ec2net_legacy import log, record
 from ec2net_legacy._typing import TYPE_CHECKING
 from ec2net_legacy.act import apply_steps, carry_out
 from ec2net_legacy.commands.propose import Planner, still_configured
@@ -33,8 +31,6 @@ if TYPE_CHECKING:
     from ec2net_legacy.model import Device, Eni, InterfaceState
     from ec2net_legacy.plan import Plan
     from ec2net_legacy.ports import Host
-
-_log = logging.getLogger(__name__)
 
 # Seconds. A router's advertisement comes within one of the link.
 _ROUTER_WAIT = 3.0
@@ -92,7 +88,7 @@ def lease(host, event, within):
         # Not a matter of time.
         raise
     except (MetadataUnavailable, MetadataInvalid, HostError) as error:
-        _log.warning("%s: left to the refresh: %s", run.name, error)
+        log.warning("%s: left to the refresh: %s", run.name, error)
         return nothing(run.name, None)._replace(steps=run.steps, live=True)
 
 

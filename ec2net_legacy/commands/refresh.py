@@ -1,9 +1,7 @@
 """Every minute: bring every configured ENI and the primary in step with metadata."""
 from __future__ import absolute_import, print_function, unicode_literals
 
-import logging
-
-from ec2net_legacy import record
+from ec2net_legacy import log, record
 from ec2net_legacy._typing import TYPE_CHECKING
 from ec2net_legacy.act import finish, prepare
 from ec2net_legacy.commands.propose import Planner, still_configured
@@ -29,8 +27,6 @@ if TYPE_CHECKING:
     from ec2net_legacy.ports import Host
 
     _Failures = List[Tuple[str, Ec2netError]]
-
-_log = logging.getLogger(__name__)
 
 # Reading takes a few milliseconds a key. A tick of the timer is over before the next but one.
 _LONGEST_READING = 30.0
@@ -108,7 +104,7 @@ def _lock(host, name, locks, failures):
     try:
         lock.__enter__()
     except LockHeld as error:
-        _log.debug("%s: %s", name, error)
+        log.debug("%s: %s", name, error)
         return False
     except HostError as error:
         failures.append((name, error))

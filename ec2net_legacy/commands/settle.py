@@ -5,9 +5,7 @@ back with the last of them.
 """
 from __future__ import absolute_import, print_function, unicode_literals
 
-import logging
-
-from ec2net_legacy import record, shared
+from ec2net_legacy import log, record, shared
 from ec2net_legacy._typing import TYPE_CHECKING
 from ec2net_legacy.act import carry_out_shared
 from ec2net_legacy.errors import HostError, MetadataInvalid, MetadataUnavailable
@@ -22,8 +20,6 @@ if TYPE_CHECKING:
     from ec2net_legacy.ports import Host
     from ec2net_legacy.record import HostRecord
     from ec2net_legacy.shared import Enis
-
-_log = logging.getLogger(__name__)
 
 # For how many seconds metadata may not list an ENI that is there: 18 have been seen.
 _LATEST_LISTING = 60
@@ -61,8 +57,8 @@ def _tell_problem(host, plan):
         raise HostError("connections cannot be marked: {0}".format(plan.problem))
     # Nobody asked for it; once is enough.
     new = set(plan.done.failed) - set(plan.before.failed)
-    level = logging.WARNING if new else logging.DEBUG
-    _log.log(level, "connections to containers are not marked: %s", plan.problem)
+    level = log.WARNING if new else log.DEBUG
+    log.line(level, "connections to containers are not marked: %s", plan.problem)
 
 
 def _learn(host):
@@ -85,7 +81,7 @@ def _learn(host):
     try:
         listed = host.imds.macs()
     except (MetadataUnavailable, MetadataInvalid) as error:
-        _log.debug("which cards are ENIs is not known yet: %s", error)
+        log.debug("which cards are ENIs is not known yet: %s", error)
         return
     verdicts = {mac: known.get(mac, now + _LATEST_LISTING) for mac in cards}  # type: Dict[str, Any]
     verdicts.update(dict.fromkeys(doubtful, False))

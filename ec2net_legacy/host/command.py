@@ -1,11 +1,11 @@
 """The only place that starts a process."""
 from __future__ import absolute_import, print_function, unicode_literals
 
-import logging
 import os
 import signal
 import threading
 
+from ec2net_legacy import log
 from ec2net_legacy._cheap import namedtuple
 from ec2net_legacy._compat import exit_status
 from ec2net_legacy._typing import TYPE_CHECKING
@@ -13,8 +13,6 @@ from ec2net_legacy.errors import CommandError, HostError
 
 if TYPE_CHECKING:
     from typing import Dict, List, Sequence
-
-_log = logging.getLogger(__name__)
 
 # udev and dhclient start programs with hardly any PATH.
 _PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
@@ -50,9 +48,9 @@ class Runner(object):
         """Run `argv` with `stdin` as its input and return exit code and output."""
         import subprocess
 
-        _log.debug("run: %s", " ".join(argv))
+        log.debug("run: %s", " ".join(argv))
         for line in stdin.splitlines():
-            _log.debug("     %s", line)
+            log.debug("     %s", line)
         try:
             process = subprocess.Popen(
                 argv,
@@ -88,7 +86,7 @@ class Runner(object):
         """
         import subprocess
 
-        _log.debug("run: %s", " ".join(argv))
+        log.debug("run: %s", " ".join(argv))
         try:
             with open(os.devnull) as nothing:
                 process = subprocess.Popen(
@@ -149,4 +147,4 @@ def _signal_group(group, number):
     try:
         os.killpg(group, number)
     except OSError as error:
-        _log.debug("cannot signal the process group %d: %s", group, error.strerror)
+        log.debug("cannot signal the process group %d: %s", group, error.strerror)

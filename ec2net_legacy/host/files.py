@@ -3,18 +3,15 @@ from __future__ import absolute_import, print_function, unicode_literals
 
 import errno
 import glob
-import logging
 import os
 import stat
 
-from ec2net_legacy import _compat
+from ec2net_legacy import _compat, log
 from ec2net_legacy._typing import TYPE_CHECKING
 from ec2net_legacy.errors import HostError, TooLarge
 
 if TYPE_CHECKING:
     from typing import Dict, Iterable, List, Optional
-
-_log = logging.getLogger(__name__)
 
 # Every byte is a character of Latin-1, so an administrator's text in whatever encoding comes out
 # as it went in. The same is true of paths.
@@ -135,7 +132,7 @@ class Files(object):
         except (IOError, OSError) as error:
             verb = "remove" if text is None else "write"
             raise HostError("cannot {0} {1}: {2}".format(verb, path, error.strerror))
-        _log.debug("%s: %s", "removed" if text is None else "written", path)
+        log.debug("%s: %s", "removed" if text is None else "written", path)
 
     def _real(self, path):
         # type: (str) -> str

@@ -5,10 +5,10 @@ in the unit of its interface, the one that udev starts.
 """
 from __future__ import absolute_import, print_function, unicode_literals
 
-import logging
 import os
 import re
 
+from ec2net_legacy import log
 from ec2net_legacy._typing import TYPE_CHECKING
 from ec2net_legacy.errors import CommandError
 
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from typing import List, Sequence
 
     from ec2net_legacy.host.command import Runner
-
-_log = logging.getLogger(__name__)
 
 _SYSTEMD = "/run/systemd/system"
 _UPSTART_JOB = "/etc/init/ec2-ifup.conf"
@@ -55,7 +53,7 @@ def _to_systemd(runner, names, wait):
             # Installed without units.
             left.append(name)
         elif re.search("ActiveState=(activating|deactivating|reloading)", said):
-            _log.debug("%s: %s is at it", name, unit_of(name))
+            log.debug("%s: %s is at it", name, unit_of(name))
         else:
             units.append(unit_of(name))
     if units:

@@ -2,12 +2,12 @@
 from __future__ import absolute_import, print_function, unicode_literals
 
 import errno
-import logging
 import os
 import re
 import signal
 import time
 
+from ec2net_legacy import log
 from ec2net_legacy._cheap import pattern
 from ec2net_legacy._compat import monotonic, native_path
 from ec2net_legacy._typing import TYPE_CHECKING
@@ -22,8 +22,6 @@ _MOST = 100
 # Seconds for a dhclient to end by itself.
 _PATIENCE = 2.0
 _POLL = 0.02
-
-_log = logging.getLogger(__name__)
 
 
 def ancestors():
@@ -63,7 +61,7 @@ def end_dhclient(interface):
     pids = _dhclients(interface)
     for number in (signal.SIGTERM, signal.SIGKILL):
         for pid in pids:
-            _log.debug("signal %d to the dhclient of %s, process %s", number, interface, pid)
+            log.debug("signal %d to the dhclient of %s, process %s", number, interface, pid)
             _signal(pid, number)
         end = monotonic() + _PATIENCE
         while pids and monotonic() < end:

@@ -6,19 +6,16 @@ from __future__ import absolute_import, print_function, unicode_literals
 
 import errno
 import fcntl
-import logging
 import os
 import stat
 import time
 
-from ec2net_legacy import _compat
+from ec2net_legacy import _compat, log
 from ec2net_legacy._typing import TYPE_CHECKING
 from ec2net_legacy.errors import HostError, LockHeld
 
 if TYPE_CHECKING:
     from typing import Callable, Optional
-
-_log = logging.getLogger(__name__)
 
 _LOCK_POLL = 0.05
 # A question about a lock takes microseconds.
@@ -50,12 +47,12 @@ class RunDirectory(object):
         foreign = status.st_uid != os.geteuid() or stat.S_IMODE(status.st_mode) & 0o077
         if foreign or not stat.S_ISREG(status.st_mode):
             os.close(handle)
-            _log.warning("%s/%s is not a file of root's own: not used", self._path, name)
+            log.warning("%s/%s is not a file of root's own: not used", self._path, name)
             return None
         with os.fdopen(handle, "rb") as stream:
             content = stream.read(_LARGEST + 1)
         if len(content) > _LARGEST:
-            _log.warning("%s/%s has more than %d bytes: not used", self._path, name, _LARGEST)
+            log.warning("%s/%s has more than %d bytes: not used", self._path, name, _LARGEST)
             return None
         return content.decode("latin-1")
 

@@ -1,8 +1,7 @@
 """The SELinux label of a written file: what the policy says for its path."""
 from __future__ import absolute_import, print_function, unicode_literals
 
-import logging
-
+from ec2net_legacy import log
 from ec2net_legacy._typing import TYPE_CHECKING
 from ec2net_legacy.errors import HostError
 
@@ -11,8 +10,6 @@ if TYPE_CHECKING:
 
     from ec2net_legacy.host.command import Runner
     from ec2net_legacy.host.files import Files
-
-_log = logging.getLogger(__name__)
 
 # Where the kernel shows its policy when SELinux is on; on RHEL 6 the latter.
 _SIGNS = ("/sys/fs/selinux/enforce", "/selinux/enforce")
@@ -30,6 +27,6 @@ def restore_labels(runner, files, paths):
     try:
         result = runner.run(["restorecon"] + paths)
         if result.returncode != 0:
-            _log.warning("restorecon: exit code %s: %s", result.returncode, result.stderr.strip())
+            log.warning("restorecon: exit code %s: %s", result.returncode, result.stderr.strip())
     except HostError as error:
-        _log.warning("the SELinux labels of written files stay as they are: %s", error)
+        log.warning("the SELinux labels of written files stay as they are: %s", error)

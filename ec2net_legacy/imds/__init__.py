@@ -5,11 +5,10 @@ other: a failed request must not read as "AWS took the addresses away".
 """
 from __future__ import absolute_import, print_function, unicode_literals
 
-import logging
 import re
 import time
 
-from ec2net_legacy import _compat, metadata
+from ec2net_legacy import _compat, log, metadata
 from ec2net_legacy._cheap import json, pattern
 from ec2net_legacy._typing import TYPE_CHECKING
 from ec2net_legacy.errors import HostError, MetadataInvalid, MetadataUnavailable
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
     from ec2net_legacy.model import Eni
     from ec2net_legacy.record import Reading
     from ec2net_legacy.settings import MetadataSettings
-
-_log = logging.getLogger(__name__)
 
 _TOKEN_NOTE = "token"  # noqa: S105 (the name of a note, not a secret)
 _TOKEN_TTL_HEADER = "X-aws-ec2-metadata-token-ttl-seconds"  # noqa: S105
@@ -150,7 +147,7 @@ class Imds(object):
                     "metadata does not (yet) describe the interface {0} completely after"
                     " {1:.0f} s".format(mac, waited)
                 )
-            _log.debug("metadata of %s is incomplete: next look in %.2f s", mac, pause)
+            log.debug("metadata of %s is incomplete: next look in %.2f s", mac, pause)
             self._sleep(pause)
             pause = min(pause * 1.5, _LONGEST_PAUSE)
 
@@ -196,7 +193,7 @@ class Imds(object):
                 wait = max(error.pause, pause * random.uniform(0.7, 1.3))  # noqa: S311
                 if self._clock() + wait > min(self._end, until):
                     raise MetadataUnavailable("metadata unavailable: {0}".format(error))
-                _log.debug("%s: again in %.2f s", error, wait)
+                log.debug("%s: again in %.2f s", error, wait)
                 self._sleep(wait)
                 pause = min(pause * 2, _LONGEST_PAUSE)
             except (MetadataInvalid, MetadataUnavailable):
@@ -217,7 +214,7 @@ class Imds(object):
         if response.status == 401 and not fresh:
             # The cached token is of an earlier life of this instance, or this one's end has come.
             # A fresh one that is not accepted either is the service's trouble.
-            _log.debug("the token is not accepted")
+            log.debug("the token is not accepted")
             self._cached = False
             self._token = self._fetch_token(until)
             response = self._request("GET", path, self._headers(), until)
@@ -251,7 +248,7 @@ class Imds(object):
         asked = self._wall_clock()
         response = self._request("PUT", "api/token", {_TOKEN_TTL_HEADER: str(ttl)}, until)
         if response.status in _VERSION_1:
-            _log.debug("no metadata tokens here (%d): version 1", response.status)
+            log.debug("no metadata tokens here (%d): version 1", response.status)
             return ""
         if response.status != 200:
             raise self._refusal("PUT", "api/token", response)
@@ -281,7 +278,7 @@ class Imds(object):
             self._notes.write(_TOKEN_NOTE, json.dumps({"token": token, "expires": expires}))
         except HostError as error:
             # The next run asks for another one; that is all.
-            _log.debug("%s", error)
+            log.debug("%s", error)
 
     def _refusal(self, method, path, response):
         # type: (str, str, Answer) -> Exception
@@ -313,7 +310,7 @@ class Imds(object):
             answer = self._transport.request(method, url, headers, limit)  # type: Answer
         except NoAnswer as error:
             raise _TryAgain("{0} {1}: {2}".format(method, url, error))
-        _log.debug("%s %s: %d, %d bytes", method, url, answer.status, len(answer.body))
+        log.debug("%s %s: %d, %d bytes", method, url, answer.status, len(answer.body))
         return answer
 
 

@@ -77,7 +77,7 @@ def read(family):
             return _Reading(connection, family).all()
         finally:
             connection.close()
-    except (EnvironmentError, ValueError, struct.error) as error:
+    except (EnvironmentError, LookupError, ValueError, struct.error) as error:
         raise HostError("rtnetlink: {0}".format(error))
 
 
@@ -223,7 +223,7 @@ class _Reading(object):
         """Return a network as `ip` prints it, "" for all there are."""
         if not length:
             return ""
-        text = self._text(said[key]) if key in said else {4: "0.0.0.0", 6: "::"}[self._family]
+        text = self._text(said[key])
         return text if length == {4: 32, 6: 128}[self._family] else "{0}/{1}".format(text, length)
 
     def _device(self, index):

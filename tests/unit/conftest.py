@@ -1,10 +1,13 @@
 """A guard for the unit tests: none of them may start a process or reach a network."""
+import logging
 import os
 import platform
 import socket
 import subprocess
 
 import pytest
+
+from ec2net_legacy import log
 
 # Old releases of requests put the platform into their User-Agent, and Python 2.7 asks a
 # subprocess for it, once: let it do that now, before the guard stands.
@@ -41,3 +44,10 @@ def no_outside_world(monkeypatch):
         # posix_spawn came with Python 3.8.
         if hasattr(owner, name):
             monkeypatch.setattr(owner, name, refuse(owner, name))
+
+
+@pytest.fixture(autouse=True)
+def caught_lines(monkeypatch):
+    """What is logged goes to logging, where pytest catches it."""
+    caught = logging.getLogger("ec2net_legacy")
+    monkeypatch.setattr(log, "hearers", [(log.DEBUG, caught.log)])

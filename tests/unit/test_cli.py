@@ -2,7 +2,6 @@
 from __future__ import absolute_import, print_function, unicode_literals
 
 import json
-import logging
 import os
 import sys
 import syslog
@@ -10,7 +9,7 @@ import syslog
 import pytest
 import requests
 
-from ec2net_legacy import __version__, cli, ports, settings
+from ec2net_legacy import __version__, cli, log, ports, settings
 from ec2net_legacy.commands import add, lease, refresh, scan, settle
 from ec2net_legacy.errors import CommandError, HostError, LockHeld, SettingsError
 from tests.unit.fakes import (
@@ -78,10 +77,7 @@ class Commands(object):
         try:
             code = command()
         finally:
-            logger = logging.getLogger("ec2net_legacy")
-            for handler in list(logger.handlers):
-                logger.removeHandler(handler)
-            logger.setLevel(logging.NOTSET)
+            del log.hearers[1:]
         out, err = self._capsys.readouterr()
         return code, out, err
 

@@ -150,11 +150,12 @@ def test_what_the_kernel_says_of_each_rule_is_no_condition(read):
         [(NEW_RULE, rule(1)[:-2])],
         [(NEW_RULE, rule(1) + b"\0\0\0\0")],
         [(NEW_RULE, b"\2")],
+        [(NEW_RULE, rule(1)[:12])],
         [(ERROR, struct.pack(str("=i"), -errno.EPERM))],
         [(OVERRUN, b"")],
     ],
     ids=["silence", "half a header", "half a message", "no length", "half an attribute",
-         "empty attribute", "half a body", "error", "overrun"],
+         "empty attribute", "half a body", "no source", "error", "overrun"],
 )
 def test_half_of_an_answer_is_an_error(read, part):
     parts = [[(NEW_RULE, rule(1))]] + ([part, END] if part else [])

@@ -5,9 +5,9 @@ become arguments of `ip` without quotes. So nothing gets there that was not pars
 """
 from __future__ import absolute_import, print_function, unicode_literals
 
-import logging
 import re
 
+from ec2net_legacy import log
 from ec2net_legacy._cheap import ipaddress, pattern
 from ec2net_legacy._compat import quoted
 from ec2net_legacy._typing import TYPE_CHECKING
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from typing import Dict, Iterator, List, Optional, Tuple
 
     from ec2net_legacy.model import Eni
-
-_log = logging.getLogger(__name__)
 
 DIRECTORY = "/etc/sysconfig/network-scripts/"
 _IFCFG_NOTE = """# The next run overwrites changes, except to variables that it does not set
@@ -110,7 +108,7 @@ def _ifcfg_lines(interface, eni, present):
             yield "{0}='{1}'\n".format(name, value)
         else:
             said = "%s: %s=%s is not kept: expected plain characters"
-            _log.warning(said, path("ifcfg", interface), name, quoted(value))
+            log.warning(said, path("ifcfg", interface), name, quoted(value))
 
 
 def _variables(interface, eni):

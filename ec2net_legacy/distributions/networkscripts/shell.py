@@ -5,17 +5,15 @@ is no help, because it takes quotes, ``#`` and ``$`` for something else than a s
 """
 from __future__ import absolute_import, print_function, unicode_literals
 
-import logging
 import re
 
+from ec2net_legacy import log
 from ec2net_legacy._cheap import pattern
 from ec2net_legacy._compat import quoted
 from ec2net_legacy._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from typing import List, Tuple
-
-_log = logging.getLogger(__name__)
 
 # Not \s, which matches some bytes of UTF-8: each byte is a character here.
 _BLANK = r" \t\r\f\v"
@@ -56,7 +54,7 @@ def assignments(text, source):
             name, single, double, bare = match.groups()
             found.append((name, single or double or bare or ""))
         elif command.strip():
-            _log.debug("%s: not a plain assignment, ignored: %s", source, quoted(line))
+            log.debug("%s: not a plain assignment, ignored: %s", source, quoted(line))
             if _OPEN.search(command):
                 break
     return found
