@@ -7,7 +7,6 @@ there are over forty). What finds nothing to do needs neither ipaddress nor json
 """
 from __future__ import absolute_import, print_function, unicode_literals
 
-import importlib
 import re
 from operator import itemgetter
 
@@ -30,7 +29,7 @@ class _LazyModule(object):
 
     def __getattr__(self, name):
         # type: (str) -> Any
-        found = getattr(importlib.import_module(self._named), name)
+        found = getattr(__import__(self._named), name)
         setattr(self, name, found)
         return found
 

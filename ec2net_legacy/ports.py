@@ -13,7 +13,7 @@ from ec2net_legacy.host import init, processes, sysctl, sysfs
 from ec2net_legacy.host.command import Runner
 from ec2net_legacy.host.files import Files
 from ec2net_legacy.host.rundir import RunDirectory
-from ec2net_legacy.kernel import diff, iproute, netlink
+from ec2net_legacy.kernel import diff
 from ec2net_legacy.kernel.parse import KernelState
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Host(object):
         self.has_dhclient6 = processes.has_dhclient6  # type: Callable[[str], bool]
         self.end_dhclient = processes.end_dhclient  # type: Callable[[str], None]
         self.hand_over = init.hand_over  # type: Callable[[Runner, Sequence[str], bool], List[str]]
-        self.netlink = netlink.read  # type: Callable[[int], KernelState]
+        self.netlink = _by_netlink
         self._imds = imds
         self._unattended = unattended
         self._kernel = {}  # type: Dict[int, KernelState]
@@ -81,6 +81,8 @@ class Host(object):
             return self.netlink(family)
         except HostError as error:
             log.debug("%s: asking ip", error)
+        from ec2net_legacy.kernel import iproute
+
         tables = iproute.table_names(self.files.read, self.files.glob)
         groups = iproute.group_names(self.files.read, self.files.glob)
         return iproute.read(self.runner, tables, groups, [family])
@@ -110,3 +112,10 @@ class Host(object):
         # A kernel that was started with ipv6.disable=1 has not even the IPv6 rules that are always
         # there.
         return [family for family in families if family == 4 or self.devices.has_ipv6()]
+
+
+def _by_netlink(family):
+    # type: (int) -> KernelState
+    from ec2net_legacy.kernel import netlink
+
+    return netlink.read(family)

@@ -5,8 +5,6 @@ needs its folder here, a line in `_KNOWN`, and its name in settings.spec.
 """
 from __future__ import absolute_import, print_function, unicode_literals
 
-import importlib
-
 from ec2net_legacy._typing import TYPE_CHECKING
 from ec2net_legacy.errors import HostError
 
@@ -31,7 +29,8 @@ def choose(setting, reader):
     for name, sign, folder in _KNOWN:
         if setting == name or (setting == "auto" and reader.exists(sign)):
             # Imports cost time at every event, so only the one that is used is imported.
-            module = importlib.import_module("{0}.{1}".format(__name__, folder))
+            # Not importlib, which is an import more.
+            module = __import__("{0}.{1}".format(__name__, folder), fromlist=[str("Distribution")])
             found = module.Distribution(reader)  # type: Distribution
             return found
     signs = " and ".join(sign for _, sign, _ in _KNOWN)

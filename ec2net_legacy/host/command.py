@@ -2,8 +2,6 @@
 from __future__ import absolute_import, print_function, unicode_literals
 
 import os
-import signal
-import threading
 
 from ec2net_legacy import log
 from ec2net_legacy._cheap import namedtuple
@@ -47,6 +45,7 @@ class Runner(object):
         # type: (Sequence[str], str) -> Result
         """Run `argv` with `stdin` as its input and return exit code and output."""
         import subprocess
+        import threading
 
         log.debug("run: %s", " ".join(argv))
         for line in stdin.splitlines():
@@ -84,6 +83,7 @@ class Runner(object):
         started, but for a dhclient that has its lease: that is in a session of its own. Raises
         CommandError then.
         """
+        import signal
         import subprocess
 
         log.debug("run: %s", " ".join(argv))
@@ -120,6 +120,8 @@ class _Limiter(object):
 
     def __init__(self, group, seconds):
         # type: (int, float) -> None
+        import threading
+
         self.expired = False
         self._group = group
         self._ended = threading.Event()
@@ -136,6 +138,8 @@ class _Limiter(object):
 
     def _expire(self):
         # type: () -> None
+        import signal
+
         self.expired = True
         _signal_group(self._group, signal.SIGTERM)
         if not self._ended.wait(_PATIENCE):

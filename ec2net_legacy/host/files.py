@@ -2,7 +2,6 @@
 from __future__ import absolute_import, print_function, unicode_literals
 
 import errno
-import glob
 import os
 import stat
 
@@ -70,6 +69,8 @@ class Files(object):
         """Return the paths that match `pattern`, sorted."""
         if "\0" in pattern:
             return []
+        import glob
+
         real = glob.glob(self._real(pattern))
         return sorted("/" + _compat.path_text(os.path.relpath(path, self._root)) for path in real)
 

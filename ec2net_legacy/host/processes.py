@@ -4,7 +4,6 @@ from __future__ import absolute_import, print_function, unicode_literals
 import errno
 import os
 import re
-import signal
 import time
 
 from ec2net_legacy import log
@@ -58,6 +57,8 @@ def has_dhclient6(interface):
 def end_dhclient(interface):
     # type: (str) -> None
     """End every dhclient that runs for `interface`, and see it gone."""
+    import signal
+
     pids = _dhclients(interface)
     for number in (signal.SIGTERM, signal.SIGKILL):
         for pid in pids:

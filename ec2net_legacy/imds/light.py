@@ -44,11 +44,11 @@ _Head = namedtuple("_Head", ["version", "status", "headers"])
 class Transport(object):
     """Asks over connections that are kept open for the next question, one for each endpoint."""
 
-    def __init__(self, settings, clock=_compat.monotonic, connect=socket.create_connection):
-        # type: (MetadataSettings, Callable[[], float], Callable[..., Any]) -> None
+    def __init__(self, settings, clock=_compat.monotonic, connect=None):
+        # type: (MetadataSettings, Callable[[], float], Optional[Callable[..., Any]]) -> None
         self._settings = settings
         self._clock = clock
-        self._connect = connect
+        self._connect = connect or _connect
         self._kept = {}  # type: Dict[Tuple[str, int], _Connection]
 
     def request(self, method, url, headers, limit):
@@ -283,6 +283,28 @@ class _Connection(object):
         self.is_answering = self.is_answering or bool(more)
         self._unread += more
         return bool(more)
+
+
+def _connect(place, limit):
+    # type: (Tuple[str, int], float) -> socket.socket
+    """Return a connection to a host and port."""
+    for family in (socket.AF_INET, socket.AF_INET6):
+        try:
+            # str(): Python 2 would encode its text as a name, too.
+            socket.inet_pton(family, str(place[0]))
+        except (socket.error, ValueError):
+            continue
+        # create_connection() encodes also an address by the rules of names, which are imported for
+        # that.
+        connection = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            connection.settimeout(limit)
+            connection.connect((str(place[0]), place[1]))
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+    return socket.create_connection(place, limit)
 
 
 def _parts(url):

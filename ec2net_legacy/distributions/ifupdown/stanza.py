@@ -6,7 +6,6 @@ also the record of what was put into the kernel, so `recorded` reads back what `
 from __future__ import absolute_import, print_function, unicode_literals
 
 import re
-import textwrap
 
 from ec2net_legacy._cheap import pattern
 from ec2net_legacy._typing import TYPE_CHECKING
@@ -186,6 +185,8 @@ def _option(keyword, pieces):
     whole = "    {0} {1}".format(keyword, " ".join(pieces))
     if len(whole) <= _WIDTH:
         return [whole]
+    import textwrap
+
     wrapper = textwrap.TextWrapper(
         _WIDTH, _INDENT, _INDENT, break_long_words=False, break_on_hyphens=False
     )
