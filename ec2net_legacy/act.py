@@ -11,7 +11,6 @@ from __future__ import absolute_import, print_function, unicode_literals
 from ec2net_legacy import log, record, shared
 from ec2net_legacy._typing import TYPE_CHECKING
 from ec2net_legacy.errors import CommandError, HostError
-from ec2net_legacy.host import selinux
 from ec2net_legacy.kernel import iproute, netfilter
 from ec2net_legacy.model import MAIN_TABLE, Chain, Group, MainFirst, Parameter, Rule
 
@@ -47,7 +46,10 @@ def prepare(host, plan):
     record.change(host.run_directory, plan.name, reading=None, **_items(plan.underway))
     changed = host.files.put(plan.files)
     written = [path for path in changed if plan.files[path] is not None]
-    selinux.restore_labels(host.runner, host.files, written)
+    if written:
+        from ec2net_legacy.host import selinux
+
+        selinux.restore_labels(host.runner, host.files, written)
 
 
 def finish(host, plans, asked):

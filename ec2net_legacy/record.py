@@ -111,10 +111,11 @@ def change(directory, name, wait=60.0, **fields):
     return record
 
 
-def forget(directory, name):
-    # type: (RunDirectory, str) -> None
-    """Forget an interface that is gone, but for the number of its device."""
-    change(directory, name, **dict(NOTHING._asdict(), device=read(directory, name).device))
+def forget(directory, name, wish=None):
+    # type: (RunDirectory, str, Optional[Wish]) -> None
+    """Forget an interface that is gone, but for the number of its device; keep a `wish` for it."""
+    device = read(directory, name).device
+    change(directory, name, **dict(NOTHING._asdict(), device=device, wish=wish))
 
 
 def read_host(directory):

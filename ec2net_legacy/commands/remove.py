@@ -43,7 +43,8 @@ def remove(host, name):
 
     Raises Ec2netError.
     """
-    return _remove(host, name, _is_to_be_down(Look(host).interface(name)))
+    look = Look(host)
+    return _remove(host, look, name, _is_to_be_down(look.interface(name)))
 
 
 def down(host, name):
@@ -60,7 +61,7 @@ def down(host, name):
                 take_down(host, name, end)
             except CommandError as error:
                 problem = error
-        done = _remove(host, name, stays_down)
+        done = _remove(host, Look(host), name, stays_down)
     if problem is not None:
         raise problem
     return done
@@ -114,9 +115,8 @@ def _reason_not_to_remove(host, interface):
     return None
 
 
-def _remove(host, name, stays_down):
-    # type: (Host, str, bool) -> Plan
-    look = Look(host)
+def _remove(host, look, name, stays_down):
+    # type: (Host, Look, str, bool) -> Plan
     interface = look.interface(name)
     reason = _reason_not_to_remove(host, interface)
     if reason:
@@ -172,8 +172,7 @@ def _take_away(host, device, name, circumstances):
     apply_steps(host, done.steps)
     host.files.put(done.files)
     host.files.tidy(distribution.leftovers(name))
-    record.forget(host.run_directory, name)
-    if stays_down and device is not None:
-        # Or the refresh would bring it up again.
-        record.change(host.run_directory, name, wish=record.Wish(record.DOWN, device.index))
+    # Or the refresh would bring it up again.
+    wish = record.Wish(record.DOWN, device.index) if stays_down and device is not None else None
+    record.forget(host.run_directory, name, wish)
     return done

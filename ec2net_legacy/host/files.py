@@ -2,6 +2,7 @@
 from __future__ import absolute_import, print_function, unicode_literals
 
 import errno
+import fnmatch
 import os
 import stat
 
@@ -69,9 +70,7 @@ class Files(object):
         """Return the paths that match `pattern`, sorted."""
         if "\0" in pattern:
             return []
-        import glob
-
-        real = glob.glob(self._real(pattern))
+        real = _matching(self._real(pattern))
         return sorted("/" + _compat.path_text(os.path.relpath(path, self._root)) for path in real)
 
     def check(self, paths):
@@ -138,6 +137,30 @@ class Files(object):
     def _real(self, path):
         # type: (str) -> str
         return os.path.join(self._root, _compat.native_path(path.lstrip("/")))
+
+
+def _matching(pattern):
+    # type: (str) -> List[str]
+    """Return what the library's glob() does, without importing it for the usual `directory/*`."""
+    directory, names = os.path.split(pattern)
+    if _is_pattern(directory):
+        import glob
+
+        return glob.glob(pattern)
+    if not _is_pattern(names):
+        return [pattern] if os.path.lexists(pattern) else []
+    try:
+        listed = os.listdir(directory)
+    except OSError:
+        return []
+    if not names.startswith(str(".")):
+        listed = [one for one in listed if not one.startswith(str("."))]
+    return [os.path.join(directory, one) for one in fnmatch.filter(listed, names)]
+
+
+def _is_pattern(path):
+    # type: (str) -> bool
+    return any(one in path for one in str("*?["))
 
 
 def _temporary(real):

@@ -5,6 +5,7 @@ In a real directory: what counts is what the kernel makes of links, modes and re
 from __future__ import absolute_import, print_function, unicode_literals
 
 import errno
+import glob
 import os
 
 import pytest
@@ -300,3 +301,21 @@ def test_a_pattern_gives_paths_as_they_are_on_the_host(files):
     assert files.glob("/etc/network/interfaces.d/*") == [ONE, TWO]
     assert files.glob("/etc/network/interfaces.d/*2*") == [TWO]
     assert files.glob("/etc/none/*") == []
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["*", "*.cfg", "a?.cfg", "[ab]1.cfg", "[!a]*", ".*", ".a1.cfg", "a1.cfg", "gone", "gone/*",
+     "sub/*", "*/c1.cfg", "dangling", "*ling", ""],
+)
+def test_patterns_are_those_of_the_library(files, root, pattern):
+    directory = root.join("etc/network/interfaces.d")
+    for name in ("a1.cfg", "b1.cfg", ".a1.cfg", "sub/c1.cfg", "[ab]1.cfg"):
+        directory.ensure(name)
+    directory.join("dangling").mksymlinkto("/nonexistent")
+    expected = glob.glob(str(directory.join("")) + "/" + pattern)
+    place = "/etc/network/interfaces.d/"
+    assert files.glob(place + pattern) == sorted(
+        place + os.path.relpath(path, str(directory)) if pattern else place[:-1]
+        for path in expected
+    )

@@ -75,9 +75,9 @@ def test_a_device_that_goes_while_it_is_read_is_none(fs, monkeypatch):
     make(fs, "eth1")
 
     def gone(*_, **__):
-        raise IOError(errno.EINVAL, "Invalid argument")
+        raise OSError(errno.EINVAL, "Invalid argument")
 
-    monkeypatch.setattr(sysfs, "open", gone, raising=False)
+    monkeypatch.setattr(sysfs.os, "read", gone)
     assert sysfs.device("eth1") is None
 
 
@@ -90,9 +90,9 @@ def test_another_error_is_told(fs, monkeypatch):
     make(fs, "eth1")
 
     def refused(*_, **__):
-        raise IOError(errno.EIO, "Input/output error")
+        raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr(sysfs, "open", refused, raising=False)
+    monkeypatch.setattr(sysfs.os, "read", refused)
     assert "eth1" in raised(HostError, sysfs.device, "eth1")
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 PATH = "/etc/dhcp/dhclient.conf"
 
+_MARKER = "# ec2net "
 _PARAGRAPH = """# ec2net {name}: begin. Renew by broadcast on the interface of the lease.
 if option dhcp-message-type = 5 and hardware = 1:{mac} {{
   supersede dhcp-server-identifier 255.255.255.255;
@@ -43,9 +44,9 @@ def with_broadcast_renewal(text, interface, mac):
 def without_broadcast_renewal(text, interface):
     # type: (Optional[str], str) -> Optional[str]
     """Return the configuration `text` without the paragraph, None where nothing else was there."""
-    if text is None:
-        return None
+    if text is None or _MARKER not in text:
+        return text
     # No other paragraph begins before the end that is looked for: somebody may have deleted it.
     paragraph = r"(?:\A|\n)# ec2net {0}: begin\b.*\n(?:(?!# ec2net ).*\n)*?# ec2net {0}: end\n"
     rest = re.sub(paragraph.format(re.escape(interface)), "", text)
-    return None if not rest and text.startswith("# ec2net ") else rest
+    return None if not rest and text.startswith(_MARKER) else rest

@@ -237,6 +237,8 @@ _RECORDED_TABLE = pattern(r"^" + MARKER + r"\S+, \S+, table (\d+)$", re.M)
 def recorded(interface, text):
     # type: (str, str) -> InterfaceState
     """Return what generated `text`, or several in a row, puts into the kernel."""
+    if not text:
+        return InterfaceState(interface, 0, "", (), (), ())
     text = text.replace(_CONTINUED + "\n" + _INDENT, " ")
     first = _RECORDED_TABLE.search(text)
     return InterfaceState(
