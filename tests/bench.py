@@ -4,6 +4,10 @@ The floors are the interpreter alone, the interpreter with one GET by the standa
 interpreter with `requests`, one GET and one `ip`. They, this tree and with BASE= another commit run
 in the lab's host in turn, so that a busy machine slows all of them. Figures are medians of the
 rounds; nothing here passes or fails by the clock.
+
+    python3 -m tests.bench --rounds 9 --sizes 1 --enis 1 --python PATH --base COMMIT
+
+measures the same for the commonest host on another interpreter that has requests and configobj.
 """
 
 import argparse
@@ -20,7 +24,6 @@ from pathlib import Path
 from tests.lab import Lab
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-PYTHON = "/usr/bin/python3"
 BASE_PREFIX = "/opt/base"
 URL = "http://169.254.169.254/latest/"
 # What each program has to do that asks the metadata service, by the standard library alone.
@@ -53,6 +56,7 @@ RENEWAL = ["env", "reason=RENEW", "interface=eth1", "new_ip_address=10.0.1.10",
 REFRESH = ["ec2net", "refresh"]
 SIZES = (1, 10, 50)
 MANY = 15
+FLOOR_FILE = "/etc/network/interfaces.d/eth1.cfg"
 
 # A process counts for what the one had in memory that it was forked from: that one has to be small.
 PEAK = """
@@ -67,6 +71,13 @@ Spent = namedtuple("Spent", ["wall", "cpu"])
 
 Situation = namedtuple("Situation", ["name", "argv", "undo"])
 """`undo`: what puts things back after each run, which is not measured; None if nothing has to."""
+
+# A lease event takes for true what another run has read within the last five seconds.
+FORGET_TIME = ["sed", "-i", r"s/\], [0-9.]*\]/], 1.0]/", "/run/ec2net/interface-eth1"]
+# What hosts do whose ENIs are all up.
+ALL_UP = (Situation("`add`, nothing to change", ADD, None),
+          Situation("a lease renewed", RENEWAL, FORGET_TIME),
+          Situation("refresh", REFRESH, None))
 
 
 def spend(argv):
@@ -103,7 +114,7 @@ def measure(rounds, cases):
 def in_host(lab, rounds, cases):
     """`measure` inside the lab's host, so that entering its namespaces is not counted."""
     result = lab.host(
-        [PYTHON, "-m", "tests.bench", "--measure", json.dumps([rounds, cases])],
+        [sys.executable, "-m", "tests.bench", "--measure", json.dumps([rounds, cases])],
         env={"PYTHONPATH": str(REPOSITORY)},
         timeout=3600,
     )
@@ -123,7 +134,7 @@ def processes(lab, argv):
 
 def memory(lab, argv):
     """Return the peak in MiB of the process of a run of `argv` that takes most."""
-    nothing = [PYTHON, "-ISc", PEAK, "sh", "-c", 'exec "$@" >/dev/null', "sh"]
+    nothing = [sys.executable, "-ISc", PEAK, "sh", "-c", 'exec "$@" >/dev/null', "sh"]
     return float(lab.host(nothing + argv).stdout)
 
 
@@ -141,10 +152,10 @@ def of_base(argv):
     return [BASE_PREFIX + "/sbin/" + word if word.startswith("ec2") else word for word in argv]
 
 
-def installed(distribution, base):
+def installed(distribution, python, base):
     """Return a lab with this tree installed, and the one in the directory `base` beside it."""
     lab = Lab(distribution=distribution)
-    make = ["make", "-s", "install", "PYTHON=" + PYTHON]
+    make = ["make", "-s", "install", "PYTHON=" + python]
     lab.host([*make, "-C", str(REPOSITORY)])
     if base:
         lab.host([*make, "-C", base, "PREFIX=" + BASE_PREFIX, "FLAVOUR=no", "INIT=no",
@@ -155,25 +166,28 @@ def installed(distribution, base):
 def rows(arguments):
     """Yield (backend, ENIs, addresses, situation, figures) for everything that is measured."""
     for distribution, backend in (("debian", "ifupdown"), ("rhel", "ifcfg")):
-        for size in SIZES:
-            with installed(distribution, arguments.base) as lab:
+        for size in arguments.sizes:
+            with installed(distribution, arguments.python, arguments.base) as lab:
                 lab.attach("eth1", subnet="10.0.1.0/24", addresses=size)
                 for name, figures in one_eni(lab, arguments, size):
                     yield (backend, 1, size, name, figures)
-    for size in SIZES:
-        with installed("debian", arguments.base) as lab:
-            for number in range(1, MANY + 1):
+    if arguments.enis == 1:
+        return
+    for size in arguments.sizes:
+        with installed("debian", arguments.python, arguments.base) as lab:
+            for number in range(1, arguments.enis + 1):
                 lab.attach("eth{}".format(number), subnet="10.0.{}.0/24".format(number),
                            addresses=size)
             lab.host(["ec2ifscan"], timeout=300)
             lab.host(REFRESH)
-            situation = Situation("refresh", REFRESH, None)
-            yield ("ifupdown", MANY, size, "refresh", figures_of(lab, arguments, situation))
+            for situation in ALL_UP:
+                figures = figures_of(lab, arguments, situation)
+                yield ("ifupdown", arguments.enis, size, situation.name, figures)
 
 
 def one_eni(lab, arguments, size):
     """Yield (situation, figures) of one ENI with so many addresses."""
-    if size == SIZES[0]:
+    if size == min(arguments.sizes):
         for situation in (Situation("`--help`", ["ec2net", "--help"], None),
                           Situation("`--version`", ["ec2net", "--version"], None),
                           Situation("`remove`, nothing there", REMOVE, None)):
@@ -182,19 +196,18 @@ def one_eni(lab, arguments, size):
     yield situation.name, figures_of(lab, arguments, situation)
     lab.host(["ec2ifup", "eth1"])
     lab.host(REFRESH)
-    for situation in (Situation("`add`, nothing to change", ADD, None),
-                      Situation("a lease renewed", RENEWAL, FORGET_TIME),
-                      Situation("refresh", REFRESH, None)):
+    for situation in ALL_UP:
         yield situation.name, figures_of(lab, arguments, situation)
 
 
 def figures_of(lab, arguments, situation):
     """Measure a situation beside the floors, and beside the other commit if there is one."""
-    token = lab.host([PYTHON, "-c", TOKEN, URL + "api/token"]).stdout
+    python = arguments.python
+    token = lab.host([python, "-c", TOKEN, URL + "api/token"]).stdout
     cases = [
-        ["interpreter", [PYTHON, "-sE", "-c", "pass"], None],
-        ["one GET", [PYTHON, "-sE", "-c", LIGHT_FLOOR, token], None],
-        ["requests", [PYTHON, "-sE", "-c", REQUESTS_FLOOR, token], None],
+        ["interpreter", [python, "-sE", "-c", "pass"], None],
+        ["one GET", [python, "-sE", "-c", LIGHT_FLOOR, token], None],
+        ["requests", [python, "-sE", "-c", REQUESTS_FLOOR, token], None],
         ["it", situation.argv, situation.undo],
     ]
     if arguments.base:
@@ -206,10 +219,6 @@ def figures_of(lab, arguments, situation):
         if situation.undo:
             lab.host(situation.undo)
     return spent, counts
-
-
-# A lease event takes for true what another run has read within the last five seconds.
-FORGET_TIME = ["sed", "-i", r"s/\], [0-9.]*\]/], 1.0]/", "/run/ec2net/interface-eth1"]
 
 
 def median(spent, field, name="it"):
@@ -236,16 +245,52 @@ def cells(row):
             *map(str, (started, gets, connections))]
 
 
-def slopes(measured):
-    """Return sentences about what a further address and a further ENI cost a refresh."""
-    wall = {row[:3]: median(row[4][0], "wall") for row in measured
-            if row[3] == "refresh" and row[0] == "ifupdown"}
-    most, least = max(SIZES), min(SIZES)
-    per_eni = (wall["ifupdown", MANY, least] - wall["ifupdown", 1, least]) / (MANY - 1)
-    per_address = (wall["ifupdown", MANY, most] - wall["ifupdown", MANY, least]) / (
-        MANY * (most - least))
-    return ("A further ENI costs a refresh {:.1f} ms, a further address {:.0f} us."
-            .format(per_eni, per_address * 1000))
+def slopes(measured, sizes, enis):
+    """Yield sentences about what a further ENI and a further address cost."""
+    most, least = max(sizes), min(sizes)
+    for situation in ALL_UP:
+        wall = {row[1:3]: median(row[4][0], "wall") for row in measured
+                if row[3] == situation.name and row[0] == "ifupdown"}
+        per_eni = (wall[enis, least] - wall[1, least]) / (enis - 1)
+        per_address = (wall[enis, most] - wall[enis, least]) / (enis * (most - least))
+        yield ("- {}: a further ENI costs {:.1f} ms, a further address {:.0f} us."
+               .format(situation.name, per_eni, per_address * 1000))
+
+
+def attachments(arguments):
+    """Return seconds to the first answer of an ENI with three addresses: {who: one for each round}.
+
+    `ec2ifup`, as udev's event starts it, and beside it a plain `ifup` with the same file written by
+    hand, on a host that does not have the product.
+    """
+    with installed("debian", arguments.python, None) as ours, Lab() as plain:
+        enis = [lab.attach("eth1", subnet="10.0.1.0/24", addresses=3) for lab in (ours, plain)]
+        ours.host(["env", "INTERFACE=eth1", "ec2net-hotplug", "add"])
+        text = ours.host(["cat", FLOOR_FILE]).stdout
+        ours.host(["ec2ifdown", "eth1"])
+        plain.path(FLOOR_FILE).write_text(text)
+        found = {"ec2ifup": [], "ifup": []}
+        for _ in range(arguments.rounds):
+            found["ec2ifup"].append(answered_after(ours, ["ec2ifup", "eth1"], enis[0]))
+            ours.host(["ec2ifdown", "eth1"])
+            found["ifup"].append(answered_after(plain, ["ifup", "eth1"], enis[1]))
+            plain.host(["ifdown", "eth1"])
+            plain.host(["sh", "-c", "rm -f /var/lib/dhcp/dhclient.eth1.*"])
+        return found
+
+
+def answered_after(lab, argv, eni):
+    """Run `argv` in the lab's host; return after how many seconds the ENI first answered."""
+    with open(os.devnull, "r+b") as nothing:
+        streams = {"stdin": nothing, "stdout": nothing, "stderr": nothing}
+        ping = ["ping", "-n", "-q", "-i", "0.01", "-c", "1", "-w", "60", eni.addresses[0]]
+        start = time.perf_counter()
+        process = lab.namespaces.host.popen(argv, **streams)
+        status = lab.namespaces.client.popen(ping, **streams).wait()
+        seconds = time.perf_counter() - start
+        if status or process.wait():
+            raise SystemExit("{}: no answer".format(" ".join(argv)))
+    return seconds
 
 
 def chart(measured, path):
@@ -256,7 +301,7 @@ def chart(measured, path):
 
     matplotlib.rcParams["svg.fonttype"] = "none"
     matplotlib.rcParams["svg.hashsalt"] = "ec2net"
-    shown = [row for row in measured if row[:3] == ("ifupdown", 1, min(SIZES))]
+    shown = [row for row in measured if row[:3] == ("ifupdown", 1, min(row[2] for row in measured))]
     figure, axes = pyplot.subplots(figsize=(8, 0.55 * len(shown) + 1.4))
     for place, (spent, _) in enumerate(row[4] for row in reversed(shown)):
         if "base" in spent:
@@ -271,10 +316,10 @@ def chart(measured, path):
             left = end
     floor = statistics.median(median(row[4][0], "wall", "requests") for row in shown)
     axes.axvline(floor, color="#86bbd8", linestyle="--",
-                 label="interpreter, requests, one GET, one ip")
+                 label="requests, one GET, one ip")
     axes.set_yticks(range(len(shown)), [row[3].replace("`", "") for row in reversed(shown)])
     axes.set_xlabel("milliseconds of wall time, median")
-    axes.legend(loc="lower right", frameon=False)
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncol=4, frameon=False)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     figure.tight_layout()
@@ -297,6 +342,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--base", metavar="COMMIT", help="measure another commit beside this tree")
+    parser.add_argument("--python", default="/usr/bin/python3", help="whose runs are measured")
+    parser.add_argument("--sizes", type=int, nargs="+", default=list(SIZES), metavar="ADDRESSES")
+    parser.add_argument("--enis", type=int, default=MANY, help="as many beside one; 1: only one")
     parser.add_argument("--chart", metavar="FILE", help="draw an SVG; needs matplotlib")
     parser.add_argument("--measure", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -311,7 +359,12 @@ def main():
     for row in rows(arguments):
         measured.append(row)
         print("| " + " | ".join(cells(row)) + " |", flush=True)
-    print("\n" + slopes(measured))
+    print()
+    if arguments.enis > 1:
+        print("\n".join(slopes(measured, arguments.sizes, arguments.enis)))
+    seconds = {who: statistics.median(found) for who, found in attachments(arguments).items()}
+    print("- An attachment answers {:.2f} s after its event; a plain ifup with the same file takes "
+          "{:.2f} s.".format(seconds["ec2ifup"], seconds["ifup"]))
     if arguments.chart:
         chart(measured, arguments.chart)
 
