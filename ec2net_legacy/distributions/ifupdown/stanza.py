@@ -185,15 +185,23 @@ def _option(keyword, pieces):
     whole = "    {0} {1}".format(keyword, " ".join(pieces))
     if len(whole) <= _WIDTH:
         return [whole]
-    import textwrap
-
-    wrapper = textwrap.TextWrapper(
-        _WIDTH, _INDENT, _INDENT, break_long_words=False, break_on_hyphens=False
-    )
     lines = ["    {0} {1}".format(keyword, pieces[0])]
     for piece in pieces[1:]:
-        lines += wrapper.wrap(piece)
+        lines += _wrapped(piece)
     return [line + _CONTINUED for line in lines[:-1]] + lines[-1:]
+
+
+def _wrapped(piece):
+    # type: (str) -> List[str]
+    """Return indented lines of words, as many in each as it has room for."""
+    # The library's textwrap would have to be imported at each refresh.
+    lines = []  # type: List[str]
+    for word in piece.split(" "):
+        if lines and len(lines[-1]) + 1 + len(word) <= _WIDTH:
+            lines[-1] += " " + word
+        else:
+            lines.append(_INDENT + word)
+    return lines
 
 
 def _ip_route(verb, route):
