@@ -40,7 +40,7 @@ def carry_out(host, plan, asked):
 def prepare(host, plan):
     # type: (Host, Plan) -> None
     """Write the files of a plan, and what has to be known if this run dies now."""
-    if plan.left_alone:
+    if plan.left_alone or not plan.acts:
         return
     # A reading that leads to a failure must not make the next run content with it.
     record.change(host.run_directory, plan.name, reading=None, **_items(plan.underway))
