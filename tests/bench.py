@@ -28,8 +28,12 @@ BASE_PREFIX = "/opt/base"
 URL = "http://169.254.169.254/latest/"
 # What each program has to do that asks the metadata service, by the standard library alone.
 LIGHT_FLOOR = """
-import http.client, sys
-connection = http.client.HTTPConnection("169.254.169.254", timeout=2)
+import sys
+if sys.version_info[0] == 2:
+    from httplib import HTTPConnection
+else:
+    from http.client import HTTPConnection
+connection = HTTPConnection("169.254.169.254", timeout=2)
 token = {"X-aws-ec2-metadata-token": sys.argv[1]}
 connection.request("GET", "/latest/meta-data/mac", headers=token)
 connection.getresponse().read()
@@ -205,7 +209,7 @@ def one_eni(lab, arguments, size):
 def figures_of(lab, arguments, situation):
     """Measure a situation beside the floors, and beside the other commit if there is one."""
     python = arguments.python
-    token = lab.host([python, "-c", TOKEN, URL + "api/token"]).stdout
+    token = lab.host([sys.executable, "-c", TOKEN, URL + "api/token"]).stdout
     cases = [
         ["interpreter", [python, "-sE", "-c", "pass"], None],
         ["one GET", [python, "-sE", "-c", LIGHT_FLOOR, token], None],
