@@ -12,6 +12,7 @@ from ec2net_legacy import log, record, shared
 from ec2net_legacy._typing import TYPE_CHECKING
 from ec2net_legacy.errors import CommandError, HostError
 from ec2net_legacy.kernel import iproute, netfilter
+from ec2net_legacy.look import Look
 from ec2net_legacy.model import MAIN_TABLE, Chain, Group, MainFirst, Parameter, Rule
 
 if TYPE_CHECKING:
@@ -84,12 +85,19 @@ def apply_steps(host, steps):
     families = sorted({step.family for step in steps})
     left = steps
     for _ in range(_MOST_ROUNDS):
-        iproute.apply_changes(host.runner, left)
+        _change(host, left)
         has = host.kernel(families)
         left = [step for step in left if not is_done(step, has)]
         if not left:
             return
     raise CommandError(["ip"], 1, "\n".join(step.line + ": no effect" for step in left))
+
+
+def _change(host, steps):
+    # type: (Host, Sequence[Change]) -> None
+    """Have `ip` make changes, in words that this distribution respects."""
+    if steps:
+        iproute.apply_changes(host.runner, steps, Look(host).distribution.RULE_WORDS)
 
 
 def is_done(step, has):
@@ -182,7 +190,7 @@ def _change_kernel(host, plan, cannot):
         for step in tries
         if wrong or _is_without_conditions(step.item, steps, had, has)
     ]
-    iproute.apply_changes(host.runner, withdrawn)
+    _change(host, withdrawn)
     if not all(is_done(step, has) for step in steps):
         apply_steps(host, steps)
     if wrong:
@@ -198,7 +206,7 @@ def _attempt(host, changes):
     # type: (Host, Sequence[Change]) -> str
     """Make changes, and return what was wrong with them, "" if nothing was."""
     try:
-        iproute.apply_changes(host.runner, changes)
+        _change(host, changes)
     except HostError as error:
         return "{0}".format(error)
     return ""

@@ -32,6 +32,9 @@ _TIME_FOR_ANOTHER = 150.0
 _AFTER_IFDOWN = 15.0
 # How often somebody else's dhclient is looked for.
 _TURN = 1.0
+# How long a daemon that nobody waits for has for a lease, and how often that is looked for.
+_DAEMONS_TIME = 60.0
+_DAEMONS_TURN = 0.1
 _NEVER = float("inf")
 
 # What is to be said of the address that a lease gives.
@@ -63,6 +66,8 @@ def look_at_lease(host, interface):
         has = read([family])
         if any((item.address, item.device) == wanted for item in has.addresses):
             return THERE
+    if not Look(host).distribution.HAS_DHCLIENT:
+        return AWAITED
     if not (host.has_dhclient if family == 4 else host.has_dhclient6)(name):
         return NO_DHCLIENT
     # A dhclient that never had a lease is still asking, and is left to that.
@@ -124,10 +129,15 @@ def _ifup(host, name, device, end):
 
     Return whether all is there.
     """
-    command = Look(host).distribution.up_command(name)
+    distribution = Look(host).distribution
+    commands = distribution.up_commands(name)
     began = host.clock()
-    _prepare(host, name)
-    _run(host, command, end)
+    if not distribution.HEARS_ROUTERS:
+        _prepare(host, name)
+    for command in commands:
+        _run(host, command, end)
+    if not distribution.HAS_DHCLIENT:
+        return _await_lease(host, name, min(began + _DAEMONS_TIME, end))
     if _complete(host, name) or not host.has_dhclient(name):
         return True
     # A device that was pulled meanwhile, or replaced, has lost its address for another reason.
@@ -138,8 +148,20 @@ def _ifup(host, name, device, end):
         # now and then deaf to all offers from their start (launchpad.net/bugs/1926139).
         log.warning("%s: no lease; another dhclient tries", name)
         _start_over(host, name, end)
-        _run(host, command, end)
+        for command in commands:
+            _run(host, command, end)
     return False
+
+
+def _await_lease(host, name, end):
+    # type: (Host, str, float) -> bool
+    """Wait for the lease that a daemon asks for; return whether all is there."""
+    while not _complete(host, name):
+        if host.clock() >= end or host.devices.device(name) is None:
+            log.warning("%s: no lease yet", name)
+            return False
+        host.sleep(_DAEMONS_TURN)
+    return True
 
 
 def _prepare(host, name):
@@ -201,11 +223,15 @@ def _complete(host, name):
     On Debian's cloud images an ifup may be on its way already for a device that is new. Returns
     whether the address is there that DHCP gives, if any does.
     """
-    filed = Look(host).interface(name).filed.of_family(4)
+    look = Look(host)
+    filed = look.interface(name).filed
+    if look.distribution.HAS_DHCLIENT:
+        # IPv6 is its own client's hook's.
+        filed = filed.of_family(4)
     if not filed.rules:
         return True
     with host.run_directory.lock():
-        has = host.kernel([4])
+        has = host.kernel(filed.families)
         primary = (filed.rules[0].source, name)
         # While there is no lease, the dhclient hook is still to come, and adds the rest.
         if not any((item.address, item.device) == primary for item in has.addresses):
@@ -265,6 +291,17 @@ def take_down(host, name, end=_NEVER):
             raise
         log.debug("%s: %s", name, error)
     record.change(host.run_directory, name, device=0)
+
+
+def forget(host, name, end):
+    # type: (Host, str, float) -> None
+    """Have the distribution forget an interface whose files are gone, before the moment `end`."""
+    for command in Look(host).distribution.forget_commands(name):
+        try:
+            _run(host, command, end)
+        except CommandError as error:
+            # A device that goes meanwhile has nothing left on it.
+            log.debug("%s: %s", name, error)
 
 
 def _lock(host, name, wait):

@@ -170,11 +170,19 @@ def with_marks(settings, before, kernel):
     return before._replace(chains=tuple(sorted(families)))
 
 
-def parameters(found, ignored, kernel):
-    # type: (Enis, Iterable[str], KernelState) -> Dict[str, Tuple[int, int]]
-    """Return the kernel parameters that ENIs need, with the least and the most that each may be."""
+def parameters(found, ignored, kernel, hears_routers):
+    # type: (Enis, Iterable[str], KernelState, bool) -> Dict[str, Tuple[int, int]]
+    """Return the kernel parameters that ENIs need, with the least and the most that each may be.
+
+    `hears_routers`: whether the distribution does, so that the kernel needs none of IPv6's.
+    """
     wanted = coexistence.parameters(found.managed, found.members, kernel.addresses)
-    return {name: span for name, span in wanted.items() if name.split("/")[3] not in ignored}
+    return {
+        name: span
+        for name, span in wanted.items()
+        if name.split("/")[3] not in ignored
+        and not (hears_routers and name.startswith("net/ipv6/"))
+    }
 
 
 def chain_families(found, before, has_containers):

@@ -6,7 +6,7 @@ from ec2net_legacy._typing import TYPE_CHECKING
 from ec2net_legacy.act import apply_steps
 from ec2net_legacy.errors import CommandError, MetadataInvalid, MetadataUnavailable
 from ec2net_legacy.kernel import diff
-from ec2net_legacy.lifecycle import hold, take_down
+from ec2net_legacy.lifecycle import forget, hold, take_down
 from ec2net_legacy.look import Look
 from ec2net_legacy.ownership import (
     IGNORED,
@@ -62,6 +62,8 @@ def down(host, name):
             except CommandError as error:
                 problem = error
         done = _remove(host, Look(host), name, stays_down)
+        if not done.left_alone and host.devices.device(name) is not None:
+            forget(host, name, end)
     if problem is not None:
         raise problem
     return done

@@ -119,7 +119,7 @@ def look_and_decide(host, states=None, known=None):
         for one in look.present
         if reason_to_ignore(host.settings, one.device, one.configuration)
     }
-    spans = shared.parameters(found, ignored, has)
+    spans = shared.parameters(found, ignored, has, look.distribution.HEARS_ROUTERS)
     has_containers = bool(found.managed) and look.has_containers()
     groups = look.groups(sorted(set(found.members) | set(before.groups)))
     present = Present(

@@ -4,7 +4,9 @@ ec2-net-utils 1.x reads them from ``ifcfg-ethN``. ifupdown's generated file has 
 """
 from __future__ import absolute_import, print_function, unicode_literals
 
-from ec2net_legacy._cheap import namedtuple
+import re
+
+from ec2net_legacy._cheap import namedtuple, pattern
 from ec2net_legacy._compat import quoted
 from ec2net_legacy._typing import TYPE_CHECKING
 
@@ -27,6 +29,13 @@ UserOptions = namedtuple("UserOptions", ["sync", "main_route", "provision_prefix
 route by the interface. `provision_prefixes`: whether the addresses of delegated IPv4 prefixes are
 this host's own. `problems`: a sentence for each value that is neither yes nor no.
 """
+
+_IN_TEXT = pattern(
+    r"^[ \t#]*({0})[ \t]*[=:][ \t]*[\"']?([A-Za-z0-9]*)[\"']?[ \t\r]*(?:[ \t]#.*)?$".format(
+        "|".join(NAMES)
+    ),
+    re.I | re.M,
+)
 
 DEFAULTS = UserOptions(sync=True, main_route=True, provision_prefixes=False, problems=())
 
@@ -52,6 +61,12 @@ def read(assignments):
         if value and not is_clear:
             problems.append("{0} is {1}: expected yes or no".format(name, quoted(value)))
     return UserOptions(values[0], values[1], values[2], tuple(problems))
+
+
+def in_text(text):
+    # type: (str) -> UserOptions
+    """Return what lines of a text set, comments among them."""
+    return read((name.upper(), value) for name, value in _IN_TEXT.findall(text))
 
 
 def reason_to_keep(path, options):

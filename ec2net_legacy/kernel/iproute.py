@@ -89,9 +89,9 @@ def rule_text(runner, family):
     return text
 
 
-def apply_changes(runner, steps):
-    # type: (Runner, Sequence[Change]) -> None
-    """Carry out `steps`, one process a family.
+def apply_changes(runner, steps, rule_words=""):
+    # type: (Runner, Sequence[Change], str) -> None
+    """Carry out `steps`, one process a family; `rule_words` come behind each rule that is added.
 
     Each is tried once; CommandError then tells which failed.
     """
@@ -99,15 +99,22 @@ def apply_changes(runner, steps):
     for family in (4, 6):
         mine = [step for step in steps if step.family == family]
         if mine:
-            failures += _apply_family(runner, family, mine)
+            lines = [_line(step, rule_words) for step in mine]
+            failures += _apply_family(runner, family, mine, lines)
     if failures:
         raise CommandError(["ip"], 1, "\n".join(failures))
 
 
-def _apply_family(runner, family, steps):
-    # type: (Runner, int, Sequence[Change]) -> List[str]
+def _line(step, rule_words):
+    # type: (Change, str) -> str
+    is_new_rule = step.add and step.line.startswith("rule ")
+    return step.line + (rule_words if is_new_rule else "")
+
+
+def _apply_family(runner, family, steps, lines):
+    # type: (Runner, int, Sequence[Change], Sequence[str]) -> List[str]
     argv = ["ip", "-{0}".format(family), "-force", "-batch", "-"]
-    result = runner.run(argv, "".join(step.line + "\n" for step in steps))
+    result = runner.run(argv, "".join(line + "\n" for line in lines))
     if result.returncode == 0:
         return []
     failures = []

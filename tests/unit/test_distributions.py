@@ -18,7 +18,11 @@ from tests.unit.fakes import SECOND, FakeReader, raised
 INTERFACES = "/etc/network/interfaces"
 IFUP_ETH = "/etc/sysconfig/network-scripts/ifup-eth"
 # What a host has before there is anything of ours.
-HOSTS = {"ifcfg": {}, "ifupdown": {INTERFACES: "source /etc/network/interfaces.d/*.cfg\n"}}
+HOSTS = {
+    "ifcfg": {},
+    "ifupdown": {INTERFACES: "source /etc/network/interfaces.d/*.cfg\n"},
+    "networkd": {"/lib/systemd/libsystemd-shared-252.so": ""},
+}
 FIRST6 = Address("2600:1f18:0:1::10", 128, "eth1")
 EACH = pytest.mark.parametrize("name", sorted(HOSTS))
 EACH_ENI = pytest.mark.parametrize("case", sorted(ENIS))
@@ -73,7 +77,9 @@ def test_each_one_does_all_that_the_protocol_says(name):
     methods = [one for one, value in vars(protocol.Distribution).items() if callable(value)]
     assert sorted(set(methods) - set(own) - set(dir(object))) == []
     assert {"configuration", "files"} < set(methods)
-    assert own["UP_PROGRAMS"] and own["DOWN_PROGRAMS"]
+    # Their dhclient's hook has to know whose ifup it runs in.
+    assert own.get("HAS_DHCLIENT", True) == bool(own.get("UP_PROGRAMS"))
+    assert bool(own.get("UP_PROGRAMS")) == bool(own.get("DOWN_PROGRAMS"))
 
 
 @EACH
@@ -175,8 +181,19 @@ def test_eth1_goes_and_eth10_stays(name, case):
 
 @EACH
 def test_the_commands_are_argument_lists(name):
-    assert host(name).up_command("eth1") == ["ifup", "eth1"]
+    one = host(name)
+    if name == "networkd":
+        set_link = ["ip", "link", "set", "dev", "eth1"]
+        assert one.up_commands("eth1") == [["networkctl", "reload"], set_link + ["up"]]
+        assert one.down_command("eth1") == set_link + ["down"]
+        flush = ["addr", "flush", "dev", "eth1", "scope", "global"]
+        assert one.forget_commands("eth1") == [
+            ["networkctl", "reload"], ["ip"] + flush, ["ip", "-6"] + flush
+        ]
+        return
+    assert one.up_commands("eth1") == [["ifup", "eth1"]]
     # --force: also what ifupdown has forgotten.
     force = ["--force"] if name == "ifupdown" else []
-    assert host(name).down_command("eth1") == ["ifdown"] + force + ["eth1"]
-    assert host(name).is_up("eth1") is False
+    assert one.down_command("eth1") == ["ifdown"] + force + ["eth1"]
+    assert one.forget_commands("eth1") == []
+    assert one.is_up("eth1") is False

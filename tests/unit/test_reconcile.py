@@ -27,6 +27,7 @@ SHOWN = {
 def host(tmpdir):
     def make(*lines, **others):
         kernel = {4: COMMON_RULES + "".join(line + "\n" for line in lines)}
+        tmpdir.ensure("root", "etc/network/interfaces")
         return make_host(tmpdir, {}, FakeDevices(), kernel, **others)
 
     return make

@@ -31,14 +31,18 @@ class Distribution(protocol.Distribution):
         # type: (protocol.Reader) -> None
         self._reader = reader
 
-    def up_command(self, interface):
-        # type: (str) -> List[str]
-        return ["ifup", interface]
+    def up_commands(self, interface):
+        # type: (str) -> List[List[str]]
+        return [["ifup", interface]]
 
     def down_command(self, interface):
         # type: (str) -> List[str]
         # --force also helps where ifupdown has forgotten the interface, or the device is gone.
         return ["ifdown", "--force", interface]
+
+    def forget_commands(self, interface):
+        # type: (str) -> List[List[str]]
+        return []
 
     def is_up(self, interface):
         # type: (str) -> bool
@@ -55,7 +59,7 @@ class Distribution(protocol.Distribution):
             if interfaces.defines(texts[path], interface):
                 keep = "{0} configures it".format(path)
         for path, found in own:
-            options = stanza.user_options_in(found)
+            options = user_options.in_text(found)
             if not options.sync:
                 keep, edited = user_options.reason_to_keep(path, options)
             elif not found.startswith(protocol.MARKER):
@@ -156,7 +160,7 @@ def _paths(interface):
 
 def _options(own):
     # type: (List[Tuple[str, str]]) -> user_options.UserOptions
-    return stanza.user_options_in(own[-1][1]) if own else user_options.DEFAULTS
+    return user_options.in_text(own[-1][1]) if own else user_options.DEFAULTS
 
 
 def _without_generated(own):

@@ -10,7 +10,7 @@ import re
 from ec2net_legacy._cheap import pattern
 from ec2net_legacy._typing import TYPE_CHECKING
 from ec2net_legacy.distributions import user_options
-from ec2net_legacy.distributions.protocol import MARKER, header
+from ec2net_legacy.distributions.protocol import header, table_in
 from ec2net_legacy.model import MAIN_TABLE, Address, InterfaceState, Route, Rule, family_of
 
 if TYPE_CHECKING:
@@ -21,12 +21,6 @@ if TYPE_CHECKING:
 _NOTE = """# The next run overwrites changes, except to the three comments below. To keep
 # yours, delete the first line, or make it EC2SYNC=no.
 """
-_OPTION = pattern(
-    r"^[ \t#]*({0})[ \t]*[=:][ \t]*[\"']?([A-Za-z0-9]*)[\"']?[ \t\r]*(?:[ \t]#.*)?$".format(
-        "|".join(user_options.NAMES)
-    ),
-    re.I | re.M,
-)
 _WIDTH = 77
 _INDENT = " " * 8
 _CONTINUED = " \\"
@@ -75,12 +69,6 @@ _TAKE_ROUTER = ('ip -6 route del default via "$gw" dev {name} proto ra; }}',)
 _TAKE_ROUTER4 = ("ip route del default dev {name} metric {table}", _IGNORED)
 # What waits for the router must not hold the streams that ifup's caller reads to their end.
 _IN_BACKGROUND = ") </dev/null >/dev/null 2>&1 &"
-
-
-def user_options_in(text):
-    # type: (str) -> user_options.UserOptions
-    """Return what the comments of `text` set."""
-    return user_options.read((name.upper(), value) for name, value in _OPTION.findall(text))
 
 
 def render(state, eni, options=user_options.DEFAULTS, patterns=False):
@@ -239,7 +227,6 @@ _RECORDED_RULES = pattern(
 _RECORDED_ADDRESSES = pattern(
     r"^    post-up printf 'addr replace %s/(\d+) dev (\S+)\\n' ([0-9a-f.: ]+) \| ip ", re.M
 )
-_RECORDED_TABLE = pattern(r"^" + MARKER + r"\S+, \S+, table (\d+)$", re.M)
 
 
 def recorded(interface, text):
@@ -248,10 +235,9 @@ def recorded(interface, text):
     if not text:
         return InterfaceState(interface, 0, "", (), (), ())
     text = text.replace(_CONTINUED + "\n" + _INDENT, " ")
-    first = _RECORDED_TABLE.search(text)
     return InterfaceState(
         name=interface,
-        table=int(first.group(1)) if first else 0,
+        table=table_in(text),
         primary="",
         addresses=tuple(
             Address(address, int(length), device)

@@ -36,13 +36,17 @@ class Distribution(protocol.Distribution):
         # type: (protocol.Reader) -> None
         self._reader = reader
 
-    def up_command(self, interface):
-        # type: (str) -> List[str]
-        return ["ifup", interface]
+    def up_commands(self, interface):
+        # type: (str) -> List[List[str]]
+        return [["ifup", interface]]
 
     def down_command(self, interface):
         # type: (str) -> List[str]
         return ["ifdown", interface]
+
+    def forget_commands(self, interface):
+        # type: (str) -> List[List[str]]
+        return []
 
     def is_up(self, interface):
         # type: (str) -> bool
