@@ -4,10 +4,11 @@ import os
 import shlex
 import shutil
 import signal
+import sys
 from pathlib import Path
 from typing import Any, Dict, Optional
 
-from . import archive
+from . import archive, udev
 from .namespaces import Daemon, Namespace, wait_for
 from .vpc import Eni
 
@@ -42,13 +43,6 @@ Name={name}
 [Network]
 DHCP={families}
 """
-# networkd leaves a link alone until udev is through with it, and udev sees no device of a
-# namespace. Where /sys is read-only it takes itself for one in a container, where no udev is; so
-# it gets such a /sys, and nobody else does. RuntimeDirectory= of its unit makes the directories.
-_START = f"""\
-mount -o remount,bind,ro /sys
-exec "${{1:-{DAEMON}}}"
-"""
 # How to ask whether it is on the bus.
 _ASK = ["busctl", "get-property", "org.freedesktop.network1", "/org/freedesktop/network1",
         "org.freedesktop.network1.Manager", "OperationalState"]
@@ -79,9 +73,6 @@ def settings(primary: Eni, version: Optional[str]) -> Dict[str, Any]:
             f"/etc/systemd/network/20-{primary.name}.network": _PRIMARY.format(
                 name=primary.name, families=families),
             _BUS_CONFIGURATION: _BUS,
-            # By the look of /sys 247 knows only that it may take the links: it asks this file
-            # before it makes a DHCP client's identifier, and others do not.
-            **({"/run/systemd/container": "lab\n"} if version == "247" else {}),
         },
         "programs": _wrappers(version),
     }
@@ -114,7 +105,9 @@ class Networkd:
             host, ["dbus-daemon", f"--config-file={_BUS_CONFIGURATION}", "--nofork", "--nopidfile"],
             directory / "dbus.err",
         )
+        self._udev = Daemon(host, [sys.executable, "-I", udev.__file__], directory / "udev.err")
         self._bus.ready((root / BUS.lstrip("/")).exists)
+        self._udev.ready()
 
     def start(self, level: str = "info") -> None:
         """Start it, and wait until it answers and has looked at all links.
@@ -124,11 +117,8 @@ class Networkd:
         mark = self._root / "run/dbus/lab.mark"
         mark.write_text("", encoding="ascii")
         started = mark.stat().st_mtime_ns
-        environment = {
-            "SYSTEMD_LOG_LEVEL": level, "SYSTEMD_LOG_TARGET": "console", "SYSTEMD_COLORS": "0",
-        }
-        argv = ["unshare", "--mount", "env", *(f"{k}={v}" for k, v in environment.items()),
-                "sh", "-ec", _START]
+        argv = ["env", f"SYSTEMD_LOG_LEVEL={level}", "SYSTEMD_LOG_TARGET=console",
+                "SYSTEMD_COLORS=0", DAEMON]
         self._daemon = Daemon(self._host, argv, self.log_file)
         self._daemon.ready(lambda: self._told(started) and self._answers())
 
@@ -160,8 +150,8 @@ class Networkd:
             self._daemon = None
 
     def close(self) -> None:
-        """End it and the bus, with the lab."""
-        for daemon in (self._daemon, self._bus):
+        """End it and what it needs, with the lab."""
+        for daemon in (self._daemon, self._udev, self._bus):
             if daemon is not None:
                 daemon.stop()
 
