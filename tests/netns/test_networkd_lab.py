@@ -20,6 +20,48 @@ DHCP=ipv4
 RouteMetric=10001
 """
 
+# As docs/networkd.md recommends it.
+LASTING = """\
+[Match]
+Name={name}
+MACAddress={mac}
+
+[Link]
+Group=10000
+RequiredForOnline=no
+
+[Network]
+DHCP=ipv4
+IPv6AcceptRA=yes
+KeepConfiguration=yes
+
+[DHCPv4]
+RouteMetric={table}
+UseDNS=no
+UseHostname=no
+RoutesToDNS=no
+
+[IPv6AcceptRA]
+RouteTable={table}
+UseDNS=no
+UseAutonomousPrefix=no
+UseOnLinkPrefix=no
+DHCPv6Client=no
+
+[Route]
+Destination={network}
+Scope=link
+Table={table}
+
+[Route]
+Gateway=_dhcp4
+Table={table}
+
+[Route]
+Destination={network6}
+Table={table}
+"""
+
 
 @pytest.fixture(params=[version for version in networkd.VERSIONS if version])
 def lab(request):
@@ -110,6 +152,77 @@ def test_leases_are_renewed(lab):
     configure(lab, renew_after=3)
     before = lab.dhcp_log("eth1").count("DHCPACK")
     vpc.wait_for(lambda: lab.dhcp_log("eth1").count("DHCPACK") > before, what="a renewal")
+
+
+def lasting(lab, name, **options):
+    """Attach an ENI with IPv6, and write the file that it keeps for life."""
+    eni = lab.attach(name, ipv6=1, **options)
+    write(lab, "/run/systemd/network/70-%s.network" % name, LASTING.format(
+        name=name, mac=eni.mac, network=eni.link.network, network6=eni.subnet6,
+        table=10000 + eni.device_number))
+    return eni
+
+
+def ip(lab, lines):
+    """Run commands of ip, in the families of their addresses."""
+    for family in "46":
+        batch = [line for line in lines if (":" in line) == (family == "6")]
+        lab.host(["ip", "-" + family, "-batch", "-"], input="\n".join(batch) + "\n")
+
+
+def changes(action, addresses):
+    """Return what adds or deletes addresses of eth1, and rules that networkd leaves alone."""
+    for address in addresses:
+        width = 128 if ":" in address else 32
+        yield "address {} {}/{} dev eth1 noprefixroute{}".format(
+            action, address, width, " nodad" if ":" in address and action == "add" else "")
+        yield "rule {} from {} table 10001 pref 10001 protocol kernel".format(action, address)
+
+
+def test_what_ip_adds_stays_and_nothing_is_lost(lab):
+    lab.host(["mkdir", "/etc/systemd/network/70-eth1.network.d"])
+    write(lab, "/etc/systemd/network/70-eth1.network.d/mine.conf",
+          "[Route]\nDestination=198.18.0.0/24\nGateway=10.0.1.1\n")
+    lab.host(["sh", "-c", "echo 0 >/proc/sys/net/ipv6/conf/default/accept_dad"])
+    eni = lasting(lab, "eth1", addresses=2)
+    lab.host(["networkctl", "reload"])
+    lab.networkd.wait("eth1")
+    first = "rule add from {} table 10001 pref 10001 protocol kernel".format(eni.address)
+    wide = "rule add table main pref 9990 suppress_prefixlength 1 protocol kernel"
+    ip(lab, [first, wide, *changes("add", eni.addresses[1:] + eni.ipv6)])
+    targets = [eni.address, eni.addresses[1], eni.ipv6[0]]
+    vpc.wait_for(lambda: all(map(lab.pings, targets)), what="answers")
+
+    count = 100
+    pings = []
+    for target in targets:
+        with (lab.directory / target).open("w") as output:
+            pings.append(lab.namespaces.client.popen(
+                ["ping", "-n", "-q", "-i", "0.1", "-c", str(count), "-W", "1", target],
+                stdout=output))
+    many = ["10.0.1.%d" % number for number in range(100, 150)]
+    ip(lab, changes("add", many))
+    ip(lab, changes("del", many))
+    lasting(lab, "eth2")
+    lab.host(["networkctl", "reload"])
+    lab.networkd.wait("eth2")
+    lab.networkd.restart()
+    lab.networkd.wait("eth1")
+    assert [ping.poll() for ping in pings] == [None] * 3, "it took longer than the pings"
+    for target, ping in zip(targets, pings):
+        ping.wait()
+        said = (lab.directory / target).read_text()
+        assert " {} received".format(count) in said, (target, said)
+
+    assert lab.drops("eth0") == 0
+    rules = lab.host(["ip", "rule"]).stdout
+    assert "9990:" in rules and "from {} ".format(eni.addresses[1]) in rules
+    assert "via 10.0.1.1 dev eth1" in lab.host(["ip", "route", "show", "198.18.0.0/24"]).stdout
+    assert "group 10000" in lab.host(["ip", "link", "show", "dev", "eth1"]).stdout
+    complaints = [line for line in lab.networkd.log().splitlines()
+                  if "70-eth" in line and "onfiguring with" not in line]
+    # What the administrator's drop-in makes it say.
+    assert [line for line in complaints if "Enabling GatewayOnLink" not in line] == []
 
 
 def test_nothing_reaches_the_machine(lab):
