@@ -172,11 +172,19 @@ class Networkd:
         lines = [line.partition("=") for line in text.splitlines() if not line.startswith("#")]
         return {key: value for key, _, value in lines}
 
+    def _is(self, name: str, state: str) -> bool:
+        if self._daemon is not None and self._daemon.ended():
+            self._daemon.stop()
+            self.start()  # as by its unit's Restart=on-failure
+        return self.link(name).get("ADMIN_STATE") == state
+
     def wait(self, name: str, state: str = "configured", timeout: float = 20) -> Dict[str, str]:
-        """Wait until a link's ADMIN_STATE is this, and return what networkd says of it."""
+        """Wait until a link's ADMIN_STATE is this, and return what networkd says of it.
+
+        Where networkd has crashed, which 247 does now and then at a restart, it is started again.
+        """
         try:
-            wait_for(lambda: self.link(name).get("ADMIN_STATE") == state, timeout,
-                     f"{name} to be {state}")
+            wait_for(lambda: self._is(name, state), timeout, f"{name} to be {state}")
         except TimeoutError as error:
             tail = "\n".join(self.log().splitlines()[-10:])
             raise TimeoutError(f"{error}; it is {self.link(name)}\n{tail}") from error

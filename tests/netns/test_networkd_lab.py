@@ -148,6 +148,16 @@ def test_a_restart_keeps_a_lease_and_a_stop_gives_it_up(lab):
     assert eni.address in lab.host(["ip", "address", "show", "dev", "eth1"]).stdout
 
 
+def test_a_crash_is_followed_by_a_start(lab):
+    configure(lab)
+    first = pid(lab)
+    lab.host(["kill", "-ABRT", first])
+    vpc.wait_for(lambda: not pid(lab), what="its end")
+    # Its file says so still; it is the wait that finds it gone.
+    assert lab.networkd.wait("eth1")["NETWORK_FILE"] == "/run/systemd/network/70-eth1.network"
+    assert pid(lab) not in ("", first)
+
+
 def test_leases_are_renewed(lab):
     configure(lab, renew_after=3)
     before = lab.dhcp_log("eth1").count("DHCPACK")
