@@ -14,6 +14,7 @@ from typing import Any, Callable, Dict, List, Optional
 
 from . import Lab, LabUnavailable
 from .namespaces import ENVIRONMENT
+from .networkd import VERSIONS
 
 SOCKET = "socket"
 
@@ -86,7 +87,7 @@ def carry_out(lab: Lab, line: str) -> Dict[str, Any]:
 
 
 def up(directory: Path, interfaces_line: str, imds_tokens: str, rp_filter: int,
-       distribution: str) -> None:
+       distribution: str, networkd: Optional[str] = None) -> None:
     """Build a lab and serve it until Ctrl-C."""
     directory.parent.mkdir(parents=True, exist_ok=True)
     if directory.exists():
@@ -103,7 +104,7 @@ def up(directory: Path, interfaces_line: str, imds_tokens: str, rp_filter: int,
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with Lab(interfaces_line, imds_tokens, directory, rp_filter=rp_filter,
-                 distribution=distribution) as lab, \
+                 distribution=distribution, networkd=networkd) as lab, \
                 socket.socket(socket.AF_UNIX) as listener:
             listener.bind(str(directory / SOCKET))
             listener.listen()
@@ -166,7 +167,10 @@ def parser() -> argparse.ArgumentParser:
         return command
 
     command = add("up", "build a lab and keep it until Ctrl-C")
-    command.add_argument("--distribution", choices=("debian", "rhel"), default="debian")
+    command.add_argument("--distribution", choices=("debian", "rhel", "networkd"),
+                         default="debian")
+    command.add_argument("--networkd", choices=[name for name in VERSIONS if name],
+                         help="the version of networkd (default: the machine's own)")
     command.add_argument("--interfaces-line", default="source /etc/network/interfaces.d/*",
                          help="the include line of a Debian's /etc/network/interfaces")
     command.add_argument("--imds-tokens", choices=("required", "optional"), default="required")

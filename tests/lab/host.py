@@ -4,8 +4,9 @@ import os
 import re
 import subprocess
 from pathlib import Path
-from typing import Any, Dict, Iterable, List, Protocol, Sequence, Tuple
+from typing import Any, Dict, Iterable, List, Optional, Protocol, Sequence, Tuple
 
+from . import networkd as systemd
 from .namespaces import Namespace
 from .vpc import Eni
 
@@ -70,7 +71,11 @@ _PRODUCT = ("/usr/lib/ec2net", "/usr/local/lib/ec2net") + tuple(
 # The machine may run containers; the host does when a test says so.
 _CONTAINERS = tuple(f"/usr/bin/{name}" for name in ("containerd", "docker", "dockerd", "podman"))
 # What ``snapshot`` looks at.
-WATCHED = {"debian": ("/etc/network", "/etc/dhcp"), "rhel": ("/etc/sysconfig", "/etc/dhcp")}
+WATCHED = {
+    "debian": ("/etc/network", "/etc/dhcp"),
+    "rhel": ("/etc/sysconfig", "/etc/dhcp"),
+    "networkd": ("/etc/systemd", "/run/systemd/network"),
+}
 # What differs between two listings of the same configuration.
 _PASSING = re.compile(r"\s+(?:valid_lft|preferred_lft|expires|hoplimit) \S+|\s+tentative\b")
 # The kernel makes these by itself and takes its time over it (duplicate address detection).
@@ -78,9 +83,13 @@ _BETWEEN = "-- the next command --"
 _LINK_LOCAL = re.compile(r"\binet6 fe80::|^(?:local |anycast )?fe80::|^multicast ff00::")
 
 
-def settings(primary: Eni, distribution: str, interfaces_line: str) -> Dict[str, Any]:
+def settings(primary: Eni, distribution: str, interfaces_line: str,
+             networkd: Optional[str]) -> Dict[str, Any]:
     """What the keeper changes in the host's file system."""
-    own = _rhel(primary) if distribution == "rhel" else _debian(primary, interfaces_line)
+    if distribution == "networkd":
+        own = systemd.settings(primary, networkd)
+    else:
+        own = _rhel(primary) if distribution == "rhel" else _debian(primary, interfaces_line)
     return {
         **own,
         "absent": (*own["absent"], *_PRODUCT, *_CONTAINERS),
@@ -134,8 +143,9 @@ def _rhel(primary: Eni) -> Dict[str, Any]:
     }
 
 
-def boot(host: Namespace, primary: Eni, rp_filter: int) -> None:
-    """Do what the init system does about the network: kernel parameters, then ifup."""
+def boot(host: Namespace, primary: Eni, rp_filter: int,
+         networkd: Optional[systemd.Networkd] = None) -> None:
+    """Do what the init system does about the network: kernel parameters, then ifup or networkd."""
     host.sysctl({
         **{f"net/ipv4/conf/{name}/rp_filter": rp_filter
            for name in ("all", "default", primary.name)},
@@ -148,6 +158,11 @@ def boot(host: Namespace, primary: Eni, rp_filter: int) -> None:
            for name in ("all", "default", primary.name) if primary.ipv6
            for key in ("accept_dad", "dad_transmits", "router_solicitation_delay")},
     })
+    if networkd is not None:
+        host.run(["ip", "link", "set", "lo", "up"])
+        networkd.start()
+        networkd.wait(primary.name)
+        return
     for name in ("lo", primary.name):
         host.run(["ifup", name])
 

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Union
 
 from . import host, imds, tcp
-from .namespaces import Daemon, Namespace, Namespaces
+from . import networkd as systemd
+from .namespaces import Daemon, LabUnavailable, Namespace, Namespaces
 from .router import IMDS_ADDRESS, Router
 from .vpc import INSTANCE_ID, REGION, Eni, Vpc, Wanted
 
@@ -31,14 +32,16 @@ class Neighbour(NamedTuple):
 class Lab:
     """Three network namespaces: ``host`` (the instance), ``router`` (the VPC) and ``client``.
 
-    ``distribution`` is ``debian`` (with ifupdown) or ``rhel`` (with stand-ins for network-scripts,
-    see rhel/README.md), ``interfaces_line`` the include line of a Debian's
-    /etc/network/interfaces, ``imds_tokens`` is ``required`` or ``optional``, ``rp_filter`` the
-    host's setting (the kernel's default is 0, systemd's is 2), ``primary`` the name of the primary
-    interface and ``primary_addresses`` and ``primary_ipv6`` its addresses; with the latter the host
-    configures it by DHCPv6 as well.  ``boot=False`` leaves the host without ``ifup``.  With
-    ``machine=True`` the VPC waits for a machine in QEMU instead (tests/vm): every
-    port is a tap device, and the host has none.
+    ``distribution`` is ``debian`` (with ifupdown), ``rhel`` (with stand-ins for network-scripts,
+    see rhel/README.md) or ``networkd`` (with systemd-networkd), ``networkd`` the version of the
+    latter (``247``, ``252`` or ``257``, that of a Debian release; None is the machine's own),
+    ``interfaces_line`` the include line of a Debian's /etc/network/interfaces, ``imds_tokens`` is
+    ``required`` or ``optional``, ``rp_filter`` the host's setting (the kernel's default is 0,
+    systemd's is 2), ``primary`` the name of the primary interface and ``primary_addresses`` and
+    ``primary_ipv6`` its addresses; with the latter the host configures it by DHCPv6 as well.
+    ``boot=False`` leaves the host without ``ifup`` (and networkd, which a test then starts).  With
+    ``machine=True`` the VPC waits for a machine in QEMU instead (tests/vm): every port is a tap
+    device, and the host has none.
 
     ``directory`` is for state and logs.  One that the lab makes is removed with it; one that was
     there is kept.  The host sees the machine's files, except that what it writes to /etc, /usr,
@@ -51,9 +54,12 @@ class Lab:
                  imds_tokens: str = "required", directory: Union[str, Path, None] = None, *,
                  rp_filter: int = 0, primary: str = "eth0", primary_addresses: Wanted = 1,
                  primary_ipv6: Wanted = (), boot: bool = True, distribution: str = "debian",
-                 machine: bool = False):
+                 networkd: Optional[str] = None, machine: bool = False):
         if distribution not in host.WATCHED:
             raise ValueError(f"{distribution} is none of {', '.join(host.WATCHED)}")
+        reason = systemd.available(networkd) if distribution == "networkd" else None
+        if reason:
+            raise LabUnavailable(reason)
         self.distribution = distribution
         self.vpc = Vpc()
         self.enis: Dict[str, Eni] = {}
@@ -67,6 +73,7 @@ class Lab:
         self._servers: List[Daemon] = []
         self._neighbours: List[Eni] = []
         self._router: Optional[Router] = None
+        self._networkd: Optional[systemd.Networkd] = None
 
         first = self._new_eni(primary, "10.0.0.0/24", primary_addresses, ipv6=primary_ipv6)
         self.primary = primary
@@ -77,7 +84,7 @@ class Lab:
             made = not self.directory.exists()
             self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
-            settings = host.settings(first, distribution, interfaces_line)
+            settings = host.settings(first, distribution, interfaces_line, networkd)
             self._namespaces = Namespaces(self.directory, {**settings, "remove": made})
             self._router = Router(self._namespaces, self.directory, str(self.vpc.cidr[2]),
                                   taps=machine)
@@ -86,8 +93,11 @@ class Lab:
             service = self._start_imds()
             self._router.attach(first)
             service.ready()
+            if distribution == "networkd":
+                self._networkd = systemd.Networkd(
+                    self._namespaces.host, self.namespaces.host_root, self.directory)
             if boot and not machine:
-                host.boot(self._namespaces.host, first, rp_filter)
+                host.boot(self._namespaces.host, first, rp_filter, self._networkd)
         except BaseException:
             self.close()
             if made:
@@ -106,6 +116,9 @@ class Lab:
             self._namespaces.close()
             self._namespaces = None
         self.imds_stop()
+        if self._networkd is not None:
+            self._networkd.close()
+            self._networkd = None
         for server in self._servers:
             server.stop()
         if self._router is not None:
@@ -125,6 +138,13 @@ class Lab:
         if self._router is None:
             raise RuntimeError("the lab is closed")
         return self._router
+
+    @property
+    def networkd(self) -> systemd.Networkd:
+        """The host's systemd-networkd."""
+        if self._networkd is None:
+            raise RuntimeError("the host has no networkd")
+        return self._networkd
 
     # Commands
 
@@ -182,8 +202,8 @@ class Lab:
 
         ``addresses`` and ``ipv6`` are addresses, or a count of free ones (base + 10 and on).
         ``subnet`` is 10.0.N.0/24 by default, N being the device number.  ``delays`` say when the
-        metadata has a key (see :mod:`tests.lab.imds`); ``renew_after`` is when dhclient renews,
-        in seconds.
+        metadata has a key (see :mod:`tests.lab.imds`); ``renew_after`` is when the client
+        renews, in seconds (networkd wants 3 of them).
         """
         if name in self.enis:
             raise ValueError(f"{name} is attached already")

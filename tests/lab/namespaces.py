@@ -242,6 +242,19 @@ class Daemon:
         errors = self._errors.read_text(encoding="utf-8", errors="replace")
         raise CommandFailed(self._process.wait(), self._argv, "", errors)
 
+    def ended(self) -> bool:
+        """Whether it has ended by itself."""
+        return self._process.poll() is not None
+
+    def end(self, number: int, timeout: float = 10) -> None:
+        """Send it a signal that ends it, and wait until it is gone; it may have ended already."""
+        for pid in _group(self._process.pid):
+            if pid != self._process.pid:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, number)
+        _await(self._process, timeout)
+        self.stop()
+
     def stop(self) -> None:
         """Kill it, and wait until it is gone; it may have ended already."""
         if not self._pipe.closed:

@@ -1,17 +1,15 @@
 """The disks that machines start from: made by image.sh once, kept below .build/vm."""
 
-import contextlib
-import fcntl
 import hashlib
 import os
-import shlex
 import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Iterator, List, Optional
+from typing import ContextManager, List, Optional
 
 from tests import lab
+from tests.lab import archive
 from tests.lab.namespaces import PATH
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
@@ -57,29 +55,9 @@ def image(release: str) -> Image:
     return Image(directory / "disk.img", directory / "vmlinuz", directory / "initrd.img")
 
 
-@contextlib.contextmanager
-def locked(name: str) -> Iterator[None]:
+def locked(name: str) -> ContextManager[None]:
     """One at a time; the others wait and find what it is about made."""
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with (CACHE / f"{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def _mirror() -> str:
-    """The archive that this machine's own apt takes its release from; it has the others as well."""
-    words = shlex.split(Path("/etc/os-release").read_text(encoding="utf-8"), comments=True)
-    release = dict(word.split("=", 1) for word in words)["VERSION_CODENAME"]
-    argv = ["apt-get", "indextargets", "--format", "$(RELEASE) $(REPO_URI)", "Created-By: Packages"]
-    for update in (False, True):
-        if update:
-            # apt tells nothing of an archive whose lists it has not got.
-            subprocess.run(["apt-get", "-q", "update"], check=True, stdout=subprocess.DEVNULL)
-        told = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
-        found = [line.split()[1] for line in told.splitlines() if line.split()[0] == release]
-        if found:
-            return found[0]
-    raise RuntimeError(f"apt on this machine has no archive of its own release, {release}")
+    return archive.locked(CACHE, name)
 
 
 def _make(release: str, directory: Path) -> None:
@@ -89,7 +67,7 @@ def _make(release: str, directory: Path) -> None:
     log = CACHE / f"{release}.log"
     with log.open("wb") as output:
         status = subprocess.call(
-            [*_ISOLATE, "sh", str(_RECIPE), release, str(fresh), _mirror()],
+            [*_ISOLATE, "sh", str(_RECIPE), release, str(fresh), archive.mirror()],
             env={**os.environ, "PATH": PATH},  # proxies, too
             stdin=subprocess.DEVNULL, stdout=output, stderr=output,
         )
