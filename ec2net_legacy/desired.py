@@ -130,10 +130,12 @@ def _can_be_router(address, subnet, eni):
 
 
 # Who gives main's IPv6 default route by a secondary the table's number as metric: the kernel
-# itself, or a copy of what it learned, or nobody, where main is to have none.
+# itself, or a copy of what it learned, or nobody, where main is to have none. Or a daemon of the
+# distribution's, which gives the ENI's table its route as well.
 KERNEL = "kernel"
 COPY = "copy"
 NOBODY = "nobody"
+DAEMON = "daemon"
 
 
 def with_learned_router(state, present, in_main=KERNEL):
@@ -143,7 +145,7 @@ def with_learned_router(state, present, in_main=KERNEL):
     `present` are the kernel's routes; where it has not learned one yet, `state` stays as it is.
     With `in_main` = COPY main gets a copy, too.
     """
-    if not any(rule.family == 6 for rule in state.rules):
+    if in_main == DAEMON or not any(rule.family == 6 for rule in state.rules):
         return state
     # The advertised one has metric 1024, which stands for none.
     known = sorted(_defaults_in_main(state, present), key=lambda route: (route.metric, route))
@@ -162,7 +164,7 @@ def displaced(state, present, in_main=KERNEL):
     An administrator's stays. A kernel that knows the metric moves its own with the next
     advertisement; until then it goes only where another interface has a way out.
     """
-    if not any(rule.family == 6 for rule in state.rules):
+    if in_main == DAEMON or not any(rule.family == 6 for rule in state.rules):
         return ()
     present = list(present)
     learned = sorted(route for route in _defaults_in_main(state, present) if route.learned)

@@ -5,12 +5,13 @@ changed the host since, as after waiting for a lock, or when this run has.
 """
 from __future__ import absolute_import, print_function, unicode_literals
 
-from ec2net_legacy import coexistence, distributions, names, record
+from ec2net_legacy import coexistence, desired, distributions, names, record
 from ec2net_legacy._cheap import namedtuple
 from ec2net_legacy._typing import TYPE_CHECKING
 from ec2net_legacy.errors import HostError
 from ec2net_legacy.event import is_interface_name
 from ec2net_legacy.kernel import netfilter
+from ec2net_legacy.plan import main_default6
 
 if TYPE_CHECKING:
     from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
@@ -24,11 +25,11 @@ Interface = namedtuple("Interface", ["name", "device", "configuration", "filed",
 distribution's. `filed`: the InterfaceState that its generated files bring about. `record`: what is
 remembered of it."""
 
-Seen = namedtuple("Seen", ["interface", "eni", "table", "taken", "sets_metric", "names"])
+Seen = namedtuple("Seen", ["interface", "eni", "table", "taken", "in_main6", "names"])
 """All that the plan for an interface is made of, but the kernel.
 
 `table`: the route table that it has, None for none; `taken`: {other interface: its route table}.
-`sets_metric`: whether the kernel can give an advertised router a metric. `names`: the text of
+`in_main6`: who gives main its IPv6 default route by this ENI (see `desired`). `names`: the text of
 udev's rules of names, None where there is none, and False where there is no place for them.
 """
 
@@ -119,14 +120,18 @@ class Look(object):
             eni=eni,
             table=tables.pop(name, None),
             taken=tables,
-            sets_metric=self.sets_metric(name),
+            in_main6=self.in_main6(self.interface(name)),
             names=self._names(),
         )
 
-    def sets_metric(self, name):
-        # type: (str) -> bool
-        """Return whether the kernel can give an advertised router a metric (since Linux 5.12)."""
-        return self._host.sysctl.number(coexistence.metric6(name)) is not None
+    def in_main6(self, interface):
+        # type: (Interface) -> str
+        """Return who gives main its IPv6 default route by an ENI, if it is to have one."""
+        if self.distribution.HEARS_ROUTERS:
+            return desired.DAEMON
+        # Since Linux 5.12.
+        sets_metric = self._host.sysctl.number(coexistence.metric6(interface.name)) is not None
+        return main_default6(interface.configuration, sets_metric)
 
     def _names(self):
         # type: () -> Any

@@ -149,9 +149,8 @@ def secondary(seen, target, has, texts):
     `has`: what the kernel has of the `families_to_read`; `texts`: what is in the files now.
     """
     interface, name, state = seen.interface, seen.interface.name, target.state
-    in_main = main_default6(interface.configuration, seen.sets_metric)
-    displaced = desired.displaced(state, has.routes, in_main)
-    state = desired.with_learned_router(state, has.routes, in_main)
+    displaced = desired.displaced(state, has.routes, seen.in_main6)
+    state = desired.with_learned_router(state, has.routes, seen.in_main6)
     ours = target.ours._replace(routes=target.ours.routes + displaced)
     steps = diff.changes(state, ours, has)
     files = {path: text for path, text in target.files.items() if text != texts[path]}
@@ -179,7 +178,7 @@ def secondary(seen, target, has, texts):
 
 def main_default6(configuration, sets_metric):
     # type: (Any, bool) -> str
-    """Return who gives main's IPv6 default route by an ENI its metric, if it is to have one."""
+    """Return who gives main's IPv6 default route by an ENI its metric where the kernel hears it."""
     if not configuration.knobs.main_route:
         return desired.NOBODY
     return desired.KERNEL if sets_metric else desired.COPY
@@ -302,7 +301,7 @@ def primary(interface, eni, has):
 
 AtLease = namedtuple("AtLease", ["by_ifup", "hook_adds", "in_main"])
 """How a lease comes. `by_ifup`: whether an ifup runs; `hook_adds`: whether dhclient's hook is what
-adds the further addresses; `in_main`: see `main_default6`."""
+adds the further addresses; `in_main`: who gives main its IPv6 default route by the ENI."""
 
 
 def lacking(filed, has, at_lease):

@@ -19,7 +19,7 @@ from ec2net_legacy.ownership import (
     reason_to_ignore,
     reason_to_leave,
 )
-from ec2net_legacy.plan import AtLease, lacking, main_default6, nothing
+from ec2net_legacy.plan import AtLease, lacking, nothing
 
 if TYPE_CHECKING:
     from typing import List, Optional, Tuple
@@ -195,10 +195,8 @@ def _by_files(run):
             filed = interface.filed.of_family(family)
             if not filed.rules:
                 return
-            sets_metric = look.sets_metric(run.name)
-            in_main = main_default6(interface.configuration, sets_metric)
             hook_adds = look.distribution.HOOK_ADDS_ADDRESSES
-            at_lease = AtLease(run.by_ifup, hook_adds, in_main)
+            at_lease = AtLease(run.by_ifup, hook_adds, look.in_main6(interface))
             changes, learned = lacking(filed, host.kernel([family]), at_lease)
             apply_steps(host, changes)
         run.steps += changes
