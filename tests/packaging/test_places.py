@@ -15,6 +15,7 @@ UNITS = {
     "ec2-ifdown@.service",
     "elastic-network-interfaces.service",
     "ec2net-docker.service",
+    "ec2net-networkd.service",
 }
 JOBS = {
     "etc/init/ec2-ifup.conf",
@@ -22,7 +23,7 @@ JOBS = {
     "etc/init/elastic-network-interfaces.conf",
     "etc/init/docker-finish.conf",
 }
-TIMER = {"ec2net-refresh.service", "ec2net-refresh.timer"}
+TIMER = {"ec2net-refresh.service", "ec2net-refresh.timer", "ec2net-networkd.path"}
 CRON = "etc/cron.d/ec2net-refresh"
 HOOKS = {
     "debian": "etc/dhcp/dhclient-exit-hooks.d/ec2net",
@@ -38,6 +39,8 @@ ENABLED = {
     "etc/systemd/system/multi-user.target.wants/elastic-network-interfaces.service",
     "etc/systemd/system/docker.service.wants/ec2net-docker.service",
     "etc/systemd/system/timers.target.wants/ec2net-refresh.timer",
+    "etc/systemd/system/systemd-networkd.service.wants/ec2net-networkd.service",
+    "etc/systemd/system/systemd-networkd.service.wants/ec2net-networkd.path",
 }
 
 
