@@ -139,8 +139,6 @@ def changes(desired, record, present):
     ours = owned(desired, record, present)
     blocked = in_the_way(desired.routes, _others(present.routes, ours))
     routes = [route for route in desired.routes if not _same_place(route, blocked)]
-    # Where the distribution gives a lease's connected route our metric, it is as it is to be.
-    routes = [route for route in routes if not _is_by_kernel(route, present.routes)]
     adds = _not_in(routes, present.routes) + _not_in(desired.rules, present.rules)
     addresses = [item for item in desired.addresses if (item.address, item.device) not in has]
     # The older tools gave them the subnet's length.
@@ -174,17 +172,6 @@ def replaced(name, routes, present):
         and (route.device, route.gateway) == (name, "")
         and route.destination in ours
     )
-
-
-def _is_by_kernel(route, present):
-    # type: (Route, Iterable[Route]) -> bool
-    """Return whether the kernel itself has made a route of main just as it is wanted."""
-    return any(other.by_kernel and _without_maker(other) == route for other in present)
-
-
-def _without_maker(route):
-    # type: (Route) -> Route
-    return route._replace(connected="", learned=0)
 
 
 def _is_connected_in_main(route):
@@ -226,9 +213,7 @@ def in_the_way(wanted, present):
     """Return what others have in main or local where one of the `wanted` routes would be."""
     ours = [route for route in wanted if route.table in _KERNELS_TABLES]
     return sorted(
-        route
-        for route in present
-        if not (route in ours or _without_maker(route) in ours) and _same_place(route, ours)
+        route for route in present if route not in ours and _same_place(route, ours)
     )
 
 

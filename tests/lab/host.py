@@ -74,7 +74,7 @@ _CONTAINERS = tuple(f"/usr/bin/{name}" for name in ("containerd", "docker", "doc
 WATCHED = {
     "debian": ("/etc/network", "/etc/dhcp"),
     "rhel": ("/etc/sysconfig", "/etc/dhcp"),
-    "networkd": ("/etc/systemd", "/run/systemd/network"),
+    "networkd": ("/etc/systemd", "/run/systemd/network", "/var/lib/ec2net"),
 }
 # What differs between two listings of the same configuration.
 _PASSING = re.compile(r"\s+(?:valid_lft|preferred_lft|expires|hoplimit) \S+|\s+tentative\b")

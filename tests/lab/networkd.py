@@ -89,6 +89,8 @@ def _wrappers(version: Optional[str]) -> Dict[str, str]:
         command = archive.program(root, path.replace("/usr/", "").lstrip("/"),
                                   root.with_name(root.name + "-bin"))
         texts[path] = f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n'
+    # By its name others see the version; it is looked for there before where the machine's own is.
+    texts[f"/usr/lib/systemd/libsystemd-shared-{version}.so"] = ""
     return texts
 
 

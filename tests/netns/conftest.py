@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests import lab as vpc
+from tests.lab import networkd
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 PYTHON = "/usr/bin/python3"
@@ -32,6 +33,10 @@ def build():
             # As its /usr/lib/sysctl.d says: a packet that would be answered by another interface
             # is dropped.
             options.setdefault("rp_filter", 1)
+        if options.get("distribution") == "networkd":
+            reason = networkd.available(options["networkd"])
+            if reason:
+                pytest.skip(reason)
         lab = vpc.Lab(**options)
         labs.append(lab)
         lab.host(["make", "-s", "-C", str(REPOSITORY), "install", "PYTHON=" + PYTHON,

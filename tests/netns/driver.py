@@ -4,6 +4,7 @@ import contextlib
 import json
 import re
 import subprocess
+import tempfile
 import time
 
 SCRIPTS = "/etc/sysconfig/network-scripts/"
@@ -107,6 +108,25 @@ def wait_until(condition, seconds=60):
     while not condition():
         assert time.monotonic() < end, "did not happen within {} s".format(seconds)
         time.sleep(0.1)
+
+
+@contextlib.contextmanager
+def pinged(lab, targets):
+    """Ping from outside all the while; afterwards no answer but the last ones may be missing."""
+    command = 'for a; do ping -n -i 0.05 "$a" >"$0/ping-$a" & done; read end; kill -INT $(jobs -p)'
+    with tempfile.TemporaryDirectory() as directory:
+        # The end of its input ends it; what it has printed by then, it prints.
+        watch = ["bash", "-c", command + "; wait", directory, *targets]
+        with lab.namespaces.client.popen(watch, stdin=subprocess.PIPE):
+            yield
+        for target in targets:
+            with open("{}/ping-{}".format(directory, target), encoding="ascii") as printed:
+                text = printed.read()
+            sent = int(re.search(r"(\d+) packets transmitted", text).group(1))
+            came = {int(number) for number in re.findall(r"icmp_seq=(\d+) ttl", text)}
+            assert sent > 20, text
+            # On its way when the pinging ended.
+            assert sorted(set(range(1, sent - 2)) - came) == [], text
 
 
 @contextlib.contextmanager

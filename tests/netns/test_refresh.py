@@ -1,13 +1,11 @@
 """`ec2net refresh`: what AWS assigns and takes back arrives, and nothing else notices."""
 
-import contextlib
 import re
-import subprocess
 import tempfile
 
 import pytest
 
-from tests.netns.driver import read, status, unreachable, wait_until, write
+from tests.netns.driver import pinged, read, status, unreachable, wait_until, write
 from tests.netns.looks import changes, look
 
 IPV6 = "2001:db8:0:1:"
@@ -47,25 +45,6 @@ def addresses(lab, interface):
     """Return the addresses of an interface with their lengths."""
     shown = lab.host(["ip", "-o", "address", "show", "dev", interface, "scope", "global"]).stdout
     return re.findall(r" inet6? (\S+)", shown)
-
-
-@contextlib.contextmanager
-def pinged(lab, targets):
-    """Ping from outside all the while; afterwards no answer but the last ones may be missing."""
-    command = 'for a; do ping -n -i 0.05 "$a" >"$0/ping-$a" & done; read end; kill -INT $(jobs -p)'
-    with tempfile.TemporaryDirectory() as directory:
-        # The end of its input ends it; what it has printed by then, it prints.
-        watch = ["bash", "-c", command + "; wait", directory, *targets]
-        with lab.namespaces.client.popen(watch, stdin=subprocess.PIPE):
-            yield
-        for target in targets:
-            with open("{}/ping-{}".format(directory, target), encoding="ascii") as printed:
-                text = printed.read()
-            sent = int(re.search(r"(\d+) packets transmitted", text).group(1))
-            came = {int(number) for number in re.findall(r"icmp_seq=(\d+) ttl", text)}
-            assert sent > 20, text
-            # On its way when the pinging ended.
-            assert sorted(set(range(1, sent - 2)) - came) == [], text
 
 
 def test_unchanged_addresses_answer_while_others_come_and_go(lab):

@@ -19,7 +19,7 @@ KEPT = "/var/lib/ec2net/"
 _ADMINISTRATORS = "/etc/systemd/network/"
 _ITEMS = ".items"
 # By these somebody's program writes a file that matches each card: they come first, by name.
-_GENERATED = pattern(r"/run/systemd/network/10-netplan-|/etc/systemd/network/10-cloud-init-")
+_GENERATED = ("/run/systemd/network/10-netplan-", "/etc/systemd/network/10-cloud-init-")
 _RELOAD = ["networkctl", "reload"]
 _FIRST = "07-"
 _USUAL = "70-"
@@ -91,7 +91,7 @@ class Distribution(protocol.Distribution):
                 return "{0} takes the place of ours".format(path)
         path = links.link(self._reader, interface).network_file
         is_before = posixpath.basename(path) < posixpath.basename(_named(interface))
-        if not path or not is_before or path in _paths(interface) or _GENERATED.match(path):
+        if not path or not is_before or path in _paths(interface) or path.startswith(_GENERATED):
             return ""
         return "{0} configures it".format(path)
 
@@ -113,8 +113,11 @@ class Distribution(protocol.Distribution):
         present = self._own(state.name)
         found = links.link(self._reader, state.name).network_file
         usual, first = _paths(state.name)[:2]
-        # Which one it is stays so: without ours the other would match.
-        is_first = first in present or bool(_GENERATED.match(found))
+        # Which one it is stays so: without ours the other would match. As long as networkd has not
+        # looked at a card, it is not known whether one of theirs is for it.
+        is_first = first in present or found.startswith(_GENERATED)
+        if usual not in present and not is_first:
+            is_first = any(self._reader.glob(place + "*.network") for place in _GENERATED)
         chosen = first if is_first else usual
         place = posixpath.basename(chosen), self._version()
         text = units.render(state, eni, self._options(state.name), place)

@@ -35,8 +35,9 @@ _NOTE = """# The next run overwrites changes. Yours go into /etc/systemd/network
 _ITEMS_NOTE = """# What `ip -batch` is given beside that. The next run overwrites changes.
 """
 # RequiredForOnline: a boot does not wait for an ENI. KeepConfiguration: a restart of networkd
-# neither drops the lease nor takes away what `ip` has added. RoutesToDNS: the server is in the
-# primary's subnet.
+# neither drops the lease nor takes away what `ip` has added. RouteTable: 252 forgets the metric of
+# the lease's route at a restart, and in main that route would come before the primary's. What main
+# has is in sections of its own. RoutesToDNS: the server is in the primary's subnet.
 _ALL = """[Match]
 MACAddress={mac}
 Name={name}
@@ -50,8 +51,8 @@ IPv6AcceptRA={hears}
 KeepConfiguration=yes
 
 [DHCPv4]
-RouteMetric={table}
-UseGateway={gateway}
+RouteTable={table}
+UseGateway=no
 UseHostname=no
 RoutesToDNS=no
 """
@@ -102,9 +103,8 @@ def render(state, eni, options, place):
         hears=_word(hears),
         dhcp6=_word(eni.ipv6_only),
         table=state.table,
-        gateway=_word(options.main_route),
     )
-    routes = [route for route in state.routes if route.table == state.table]
+    routes = [route for route in state.routes if route.table in (state.table, MAIN_TABLE)]
     sections = [text] + [_route(route) for route in routes]
     return header(state.table, eni) + _NOTE.format(file=file_name) + "\n".join(sections)
 
@@ -124,7 +124,9 @@ def _route(route):
         lines += ["Destination=" + route.destination]
         # networkd complains of the scope of an IPv6 route.
         lines += ["Scope=link"] if route.family == 4 else []
-    return "\n".join(lines + ["Table={0}".format(route.table), ""])
+    in_main = route.table == MAIN_TABLE
+    lines += ["Metric={0}".format(route.metric) if in_main else "Table={0}".format(route.table)]
+    return "\n".join(lines + [""])
 
 
 def render_items(state, eni):
