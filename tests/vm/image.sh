@@ -95,6 +95,8 @@ done
 rm -rf "$tree"/var/cache/apt/* "$tree"/var/lib/apt/lists/*
 
 cp "$tree"/boot/vmlinuz-* "$directory/vmlinuz"
-gzip -dc "$tree"/boot/initrd.img-* >"$directory/initrd.img"
+# Later ones begin with the modules, which have been compressed each for itself, and stay as they are.
+gzip -dc "$tree"/boot/initrd.img-* >"$directory/initrd.img" ||
+    cp "$tree"/boot/initrd.img-* "$directory/initrd.img"
 mke2fs -q -t ext4 -O ^has_journal -E lazy_itable_init=1,root_owner=0:0 -L root -d "$tree" \
     "$directory/disk.img" 2G
