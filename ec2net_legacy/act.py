@@ -60,6 +60,7 @@ def finish(host, plans, asked):
     Raises CommandError naming what the kernel does not have, or still has, after that.
     """
     prepared = [plan for plan in plans if not plan.left_alone]
+    _reload(host, [path for plan in prepared if plan.live for path in plan.files])
     # What is to be added to an interface that is not up, its file adds at ifup.
     steps = [step for plan in prepared for step in plan.steps if plan.live or not step.completes]
     apply_steps(host, steps)
@@ -68,6 +69,17 @@ def finish(host, plans, asked):
         if plan.eni is not None:
             fields["reading"] = record.Reading(plan.eni, asked)
         record.change(host.run_directory, plan.name, **fields)
+
+
+def _reload(host, changed):
+    # type: (Host, List[str]) -> None
+    """Have the distribution read changed files of interfaces that are up, once for all of them."""
+    if not changed:
+        return
+    for command in Look(host).distribution.reload_commands(changed):
+        result = host.runner.run(command)
+        if result.returncode:
+            raise CommandError(command, result.returncode, result.stderr)
 
 
 def _items(state):

@@ -140,7 +140,7 @@ def _step_lines(plan):
     # type: (Plan) -> List[str]
     if not plan.steps:
         return ["  in step: nothing to change"] if plan.live and not plan.files else []
-    when = "at once" if plan.live else "when ifup brings {0} up".format(plan.name)
+    when = "at once" if plan.live else "when {0} comes up".format(plan.name)
     lines = ["", "kernel, {0}:".format(when)]
     return lines + [_ip_line(step) for step in plan.steps]
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from typing import Any, List, NoReturn
 
 _EPILOG = """exit codes: 0 done or nothing to do, 1 failed, 2 wrong usage,
-75 metadata unavailable and nothing changed"""
+75 metadata unavailable, and nothing that depends on it changed"""
 
 _PROGRAMS = {
     "ec2net-hotplug": "Configure the interface INTERFACE, or take that away.",

@@ -104,6 +104,10 @@ class Distribution(Protocol):
         # type: (str) -> List[str]
         """Return the command that takes `interface` down."""
 
+    def reload_commands(self, changed):
+        # type: (List[str]) -> List[List[str]]
+        """Return what makes the distribution read files that have `changed` under what is up."""
+
     def forget_commands(self, interface):
         # type: (str) -> List[List[str]]
         """Return what has the distribution forget `interface`, when its files are gone."""

@@ -186,6 +186,9 @@ def test_the_commands_are_argument_lists(name):
         set_link = ["ip", "link", "set", "dev", "eth1"]
         assert one.up_commands("eth1") == [["networkctl", "reload"], set_link + ["up"]]
         assert one.down_command("eth1") == set_link + ["down"]
+        changed = ["/run/systemd/network/70-eth1.network", "/var/lib/ec2net/eth1.items"]
+        assert one.reload_commands(changed) == [["networkctl", "reload"]]
+        assert one.reload_commands(changed[1:]) == []
         flush = ["addr", "flush", "dev", "eth1", "scope", "global"]
         assert one.forget_commands("eth1") == [
             ["networkctl", "reload"], ["ip"] + flush, ["ip", "-6"] + flush
@@ -195,5 +198,5 @@ def test_the_commands_are_argument_lists(name):
     # --force: also what ifupdown has forgotten.
     force = ["--force"] if name == "ifupdown" else []
     assert one.down_command("eth1") == ["ifdown"] + force + ["eth1"]
-    assert one.forget_commands("eth1") == []
+    assert one.forget_commands("eth1") == one.reload_commands(["/etc/any"]) == []
     assert one.is_up("eth1") is False

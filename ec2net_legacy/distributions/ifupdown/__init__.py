@@ -40,6 +40,10 @@ class Distribution(protocol.Distribution):
         # --force also helps where ifupdown has forgotten the interface, or the device is gone.
         return ["ifdown", "--force", interface]
 
+    def reload_commands(self, changed):
+        # type: (List[str]) -> List[List[str]]
+        return []
+
     def forget_commands(self, interface):
         # type: (str) -> List[List[str]]
         return []

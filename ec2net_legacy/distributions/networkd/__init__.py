@@ -20,6 +20,7 @@ _ADMINISTRATORS = "/etc/systemd/network/"
 _ITEMS = ".items"
 # By these somebody's program writes a file that matches each card: they come first, by name.
 _GENERATED = pattern(r"/run/systemd/network/10-netplan-|/etc/systemd/network/10-cloud-init-")
+_RELOAD = ["networkctl", "reload"]
 _FIRST = "07-"
 _USUAL = "70-"
 # Where Debian and others have the library whose name tells the version of systemd.
@@ -47,17 +48,22 @@ class Distribution(protocol.Distribution):
     def up_commands(self, interface):
         # type: (str) -> List[List[str]]
         # networkd does not bring up again what somebody took down.
-        return [["networkctl", "reload"], ["ip", "link", "set", "dev", interface, "up"]]
+        return [_RELOAD, ["ip", "link", "set", "dev", interface, "up"]]
 
     def down_command(self, interface):
         # type: (str) -> List[str]
         return ["ip", "link", "set", "dev", interface, "down"]
 
+    def reload_commands(self, changed):
+        # type: (List[str]) -> List[List[str]]
+        # Once for all of them. Each link whose file has changed asks for its lease again.
+        return [_RELOAD] if any(path.startswith(RUN) for path in changed) else []
+
     def forget_commands(self, interface):
         # type: (str) -> List[List[str]]
         # Some versions leave the lease's address on the link.
         flush = ["addr", "flush", "dev", interface, "scope", "global"]
-        return [["networkctl", "reload"], ["ip"] + flush, ["ip", "-6"] + flush]
+        return [_RELOAD, ["ip"] + flush, ["ip", "-6"] + flush]
 
     def is_up(self, interface):
         # type: (str) -> bool
@@ -164,13 +170,14 @@ def is_here(reader):
     # type: (protocol.Reader) -> bool
     """Return whether networkd manages the interface of the default route.
 
-    Where there is none (yet), whether it manages any by a file that is not ours.
+    Where there is none (yet), whether it manages any by a file that is not ours, or did before.
     """
     name = links.way_out(reader)
     if name:
         return bool(links.link(reader, name).network_file)
     ours = pattern(RUN + "(?:07|70)-[^/]*\\Z")
-    return any(not ours.match(path) for path in links.managed(reader))
+    is_another = any(not ours.match(path) for path in links.managed(reader))
+    return is_another or bool(reader.glob(KEPT + "*" + _ITEMS))
 
 
 def _named(interface):

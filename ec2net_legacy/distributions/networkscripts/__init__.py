@@ -44,6 +44,10 @@ class Distribution(protocol.Distribution):
         # type: (str) -> List[str]
         return ["ifdown", interface]
 
+    def reload_commands(self, changed):
+        # type: (List[str]) -> List[List[str]]
+        return []
+
     def forget_commands(self, interface):
         # type: (str) -> List[List[str]]
         return []
