@@ -11,6 +11,7 @@ from tests.vm.conftest import on_releases
 from tests.vm.watch import (
     answered,
     assert_no_drops,
+    differences,
     drops,
     look,
     refresh,
@@ -113,8 +114,16 @@ def test_networkd_at_somebody_elses_command(machine, staying, report, command):
     now = look(machine)
     assert (now["rules"], now["rules6"]) == (before["rules"], before["rules6"])
     staying.assert_answers(machine)
-    wait_until_as(machine, before)
-    report(f"{command}: as before {time.monotonic() - done:.1f} s later")
+    report(f"{command}: all answers, {time.monotonic() - done:.1f} s later at the most")
+    refresh(machine)
+    after = look(machine)
+    # After a restart 252 and 257 leave the metric of main's connected route to us.
+    for passing in ("addresses", "routes"):
+        assert len(after.pop(passing)) == len(before.pop(passing))
+    assert differences(after, before) == []
+    # Also while it was away, nothing of ours has failed.
+    said = machine.shell("journalctl -b --no-pager -o cat -u 'ec2*'")
+    assert "Failed with result" not in said
 
 
 def test_the_same_addresses_answer_after_a_reboot(machine, staying, report):
