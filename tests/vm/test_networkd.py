@@ -117,7 +117,7 @@ def test_networkd_at_somebody_elses_command(machine, staying, report, command):
     report(f"{command}: all answers, {time.monotonic() - done:.1f} s later at the most")
     refresh(machine)
     after = look(machine)
-    # After a restart 252 and 257 leave the metric of main's connected route to us.
+    # 252 makes main's connected route without the metric at a restart; ours takes its place.
     for passing in ("addresses", "routes"):
         assert len(after.pop(passing)) == len(before.pop(passing))
     assert differences(after, before) == []

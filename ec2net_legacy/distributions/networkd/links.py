@@ -31,7 +31,7 @@ def link(reader, interface):
 
 def has_ended(reader):
     # type: (protocol.Reader) -> bool
-    """Return whether networkd has taken its links with it: somebody restarts it, or has stopped it."""
+    """Return whether networkd has taken its links with it: it is restarted, or was stopped."""
     return not reader.exists(_LINKS)
 
 
