@@ -66,6 +66,8 @@ def make_directory(path, mode):
     """Create the directory `path` (not its parents) with `mode` unless it exists."""
     try:
         os.mkdir(path, mode)
+        # Whatever the umask: networkd is another user and has to read its files.
+        os.chmod(path, mode)
     except OSError as error:
         # exist_ok came with Python 3.2 and would accept nothing that this does not.
         if error.errno != errno.EEXIST:

@@ -59,7 +59,8 @@ def _plain(output):
     # type: (str) -> str
     # A diff shows the administrator's text in whatever encoding, a message may have the name of his
     # file; a terminal may have another.
-    return str(output.encode("ascii", "backslashreplace").decode("ascii"))
+    # Python 2's syslog() takes no NUL.
+    return str(output.encode("ascii", "backslashreplace").decode("ascii").replace("\0", "\\x00"))
 
 
 def _stderr_is_the_journal():

@@ -6,7 +6,6 @@ from ec2net_legacy._typing import TYPE_CHECKING
 from ec2net_legacy.act import finish, prepare
 from ec2net_legacy.commands.propose import Planner, still_configured
 from ec2net_legacy.errors import (
-    CommandError,
     Ec2netError,
     HostError,
     LockHeld,
@@ -59,8 +58,8 @@ def refresh(host, name=None):
             try:
                 finish(host, plans, asked)
                 _record_devices(host, plans)
-            except CommandError as error:
-                # It names the lines, and with them the interfaces.
+            except HostError as error:
+                # It names the lines, and with them the interfaces, or the note that is not written.
                 failures.append(("refresh", error))
     finally:
         for lock in locks:

@@ -40,7 +40,8 @@ class RunDirectory(object):
         # type: (str) -> Optional[str]
         """Return a note, None where there is none, or one that cannot be of this program."""
         try:
-            handle = os.open(self._at(name), os.O_RDONLY | os.O_NOFOLLOW)
+            # O_NONBLOCK: a FIFO must not hold whoever has the lock.
+            handle = os.open(self._at(name), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         except OSError:
             return None
         status = os.fstat(handle)
@@ -64,12 +65,11 @@ class RunDirectory(object):
         """
         try:
             with self.lock(wait=0.0):
-                # A run that was killed in the middle of this left it.
+                # A run that was killed in the middle of this, or met a full disk, left it.
                 _discard(self._unfinished(name))
                 if self.read(name) != text:
                     self._replace(name, text)
         except (IOError, OSError) as error:
-            _discard(self._unfinished(name))
             raise HostError("cannot write {0}/{1}: {2}".format(self._path, name, error.strerror))
 
     def forget(self, name):

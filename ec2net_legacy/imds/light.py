@@ -81,7 +81,8 @@ class Transport(object):
             return self._connect((host, port), limit)
         except socket.timeout:
             raise NoAnswer("timed out")
-        except (IOError, OSError, UnicodeError) as error:
+        except (IOError, OSError, OverflowError, UnicodeError) as error:
+            # OverflowError: there is no such port.
             raise NoAnswer(_reason(error))
 
     def _ask(self, connection, question, deadline):

@@ -25,6 +25,8 @@ _TABLE_NAMES = (
 _GROUP_NAMES = ("/usr/share/iproute2/group", "/etc/iproute2/group", "/etc/iproute2/group.d/*.conf")
 _ANY_RULE = pattern(r"^\d+:\s+from ", re.M)
 _NO_TABLE = "FIB table does not exist"
+# `ip` succeeds all the same.
+_INTERRUPTED = "Dump was interrupted"
 _FAILED_LINE = pattern(r"Command failed -:(\d+)")
 # Somebody else was faster; the kernel is where it should be.
 _HARMLESS = (
@@ -51,6 +53,7 @@ def read(runner, names, groups, families):
         # There is always a rule, and `route show` comes after it. Half of an answer must not
         # be taken for a kernel in which half is missing.
         complete = result.returncode == 0 or _NO_TABLE in result.stderr
+        complete = complete and _INTERRUPTED not in result.stderr
         if not complete or not _ANY_RULE.search(result.stdout):
             raise CommandError(argv, result.returncode, result.stderr or "no complete answer")
         parts.append(parse.kernel_state(result.stdout, names, groups, family))

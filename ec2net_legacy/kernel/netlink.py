@@ -89,11 +89,14 @@ class _Reading(object):
         self._connection = connection
         self._family = family
         self._sequence = 0
+        self._has_changed = False
         self._devices = {}  # type: Dict[int, Optional[str]]
 
     def all(self):
         # type: () -> KernelState
         """Return everything."""
+        # The kernel says nothing of rules that change while it lists them. After the others it puts
+        # some hundred of them into one part, which is of one moment.
         addresses = self._list(_GET_ADDRESS, self._address)
         routes = self._list(_GET_ROUTE, self._route)
         rules = self._list(_GET_RULE, self._rule)
@@ -114,14 +117,18 @@ class _Reading(object):
         # type: (int) -> List[bytes]
         """Return the kernel's messages about all things of a kind."""
         self._sequence += 1
+        self._has_changed = False
         # The longest header that any of the kinds has: 12 bytes, the first is the family.
         body = bytes(bytearray([_FAMILIES[self._family]] + [0] * 11))
         length = _HEADER.size + len(body)
         header = _HEADER.pack(length, kind, _ASK_FOR_ALL, self._sequence, 0)
         self._connection.sendall(header + body)
         found = []  # type: List[bytes]
+        # Also a list that has changed is read to its end: before that the kernel is busy (EBUSY).
         while not self._is_last(found):
             pass
+        if self._has_changed:
+            raise _Changed
         return found
 
     def _is_last(self, found):
@@ -139,14 +146,13 @@ class _Reading(object):
                 raise ValueError("half of a message")
             offset += _aligned(length)
             if sequence != self._sequence:
-                # The rest of a list that has changed.
                 continue
-            if flags & _INTERRUPTED:
-                raise _Changed
-            if kind == _DONE:
+            self._has_changed = self._has_changed or bool(flags & _INTERRUPTED)
+            if kind in (_ERROR, _OVERRUN, _DONE):
+                status = _SIGNED.unpack_from(message)[0]
+                if status or kind != _DONE:
+                    raise ValueError("error {0}".format(-status))
                 return True
-            if kind in (_ERROR, _OVERRUN):
-                raise ValueError("error {0}".format(-_SIGNED.unpack_from(message)[0]))
             # A kernel without IPv6 lists IPv4's instead.
             if bytearray(message[:1])[0] == _FAMILIES[self._family]:
                 found.append(message)

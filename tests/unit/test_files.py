@@ -131,9 +131,14 @@ def test_an_administrators_mode_is_kept(files, root, mode):
     assert mode_of(real(root, ONE)) == oct(mode)
 
 
-def test_a_missing_directory_is_made(files, root):
+@pytest.mark.parametrize("umask", [0o022, 0o077], ids=oct)
+def test_a_missing_directory_is_made(files, root, umask):
     real(root, "/etc/network/interfaces.d").remove()
-    files.put({ONE: "one\n"})
+    before = os.umask(umask)
+    try:
+        files.put({ONE: "one\n"})
+    finally:
+        os.umask(before)
     assert files.read(ONE) == "one\n"
     assert mode_of(real(root, "/etc/network/interfaces.d")) == oct(0o755)
 

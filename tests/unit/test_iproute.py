@@ -133,6 +133,14 @@ def test_an_ip_that_prints_nothing_is_a_failure_not_an_empty_kernel():
     raised(CommandError, iproute.read, runner, {}, {}, (4,))
 
 
+def test_a_list_that_changed_while_ip_printed_it_is_a_failure(monkeypatch):
+    runner = FakeRunner()
+    said = "Dump was interrupted and may be inconsistent.\n"
+    whole = runner.kernel[4]
+    monkeypatch.setattr(runner, "run", lambda *_: Result(0, whole, said))
+    raised(CommandError, iproute.read, runner, {}, {}, (4,))
+
+
 def test_a_rule_for_all_sources_is_of_the_family_in_which_it_was_read():
     runner = FakeRunner(
         {

@@ -179,6 +179,7 @@ def test_what_is_wrong_with_an_answer_is_one_line(pieces, said):
     "error, said",
     [
         (OSError(errno.ECONNREFUSED, "Connection refused"), "Connection refused"),
+        (OverflowError("port must be 0-65535."), "port must be 0-65535."),
         (socket.timeout("timed out"), "timed out"),
         (socket.gaierror(-2, "Name or service not known"), "Name or service not known"),
     ],

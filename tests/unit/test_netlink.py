@@ -54,6 +54,10 @@ class FakeSocket(object):
     def sendall(self, data):
         _, kind, _, self.sequence, _ = struct.unpack(str("=IHHII"), data[:16])
         self.asked.append(kind)
+        if self.parts:
+            # The kernel has not told all of the list before.
+            self.parts = [[(ERROR, struct.pack(str("=i"), -errno.EBUSY))]]
+            return
         # Lists other than that of rules (34) are empty.
         self.parts = self.answers.pop(0) if kind == 34 else [[(DONE, number(0))]]
 
@@ -103,11 +107,16 @@ def test_only_the_kernel_is_listened_to(read):
 
 
 def test_a_list_that_changed_meanwhile_is_asked_for_again(read):
-    changed = [(NEW_RULE, rule(1), 0x10)]
-    # Its rest comes before the new list, and has the old list's number.
-    rest = [(NEW_RULE, rule(7), 0, 3), (DONE, number(0), 0, 3)]
-    assert read([changed], [rest, [(NEW_RULE, rule(2))], END]) == {TWO}
-    raised(HostError, read, *[[changed]] * 5)
+    changed = [[(NEW_RULE, rule(1), 0x10)], [(NEW_RULE, rule(7))], END]
+    assert read(list(changed), [[(NEW_RULE, rule(2))], END]) == {TWO}
+    at_its_end = [[(NEW_RULE, rule(1))], [(DONE, number(0), 0x10)]]
+    assert read(at_its_end, [[(NEW_RULE, rule(2))], END]) == {TWO}
+    raised(HostError, read, *[list(changed) for _ in range(5)])
+
+
+def test_what_is_left_of_another_list_is_not_of_this_one(read):
+    rest = [(NEW_RULE, rule(7), 0, 1), (DONE, number(0), 0, 1)]
+    assert read([rest, [(NEW_RULE, rule(1))], END]) == {ONE}
 
 
 def test_a_kernel_that_lists_another_family_too_is_not_misread(read):
@@ -152,10 +161,13 @@ def test_what_the_kernel_says_of_each_rule_is_no_condition(read):
         [(NEW_RULE, b"\2")],
         [(NEW_RULE, rule(1)[:12])],
         [(ERROR, struct.pack(str("=i"), -errno.EPERM))],
+        [(DONE, struct.pack(str("=i"), -errno.EAFNOSUPPORT))],
+        [(OVERRUN, number(0))],
         [(OVERRUN, b"")],
     ],
     ids=["silence", "half a header", "half a message", "no length", "half an attribute",
-         "empty attribute", "half a body", "no source", "error", "overrun"],
+         "empty attribute", "half a body", "no source", "error", "error at the end",
+         "overrun", "empty overrun"],
 )
 def test_half_of_an_answer_is_an_error(read, part):
     parts = [[(NEW_RULE, rule(1))]] + ([part, END] if part else [])

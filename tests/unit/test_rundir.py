@@ -102,6 +102,14 @@ def test_a_directory_is_not_a_note(directory, place):
     assert directory.read("token") is None
 
 
+def test_a_fifo_is_not_a_note_and_holds_nobody(directory, place):
+    directory.write("other", "x")
+    os.mkfifo(str(place.join("token")), 0o600)
+    assert directory.read("token") is None
+    directory.write("token", "x")
+    assert directory.read("token") == "x"
+
+
 def test_a_note_is_replaced_as_a_whole(directory, place, monkeypatch):
     directory.write("token", "before")
 
