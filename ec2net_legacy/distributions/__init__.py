@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 # /etc/network/interfaces on hosts that have no ifupdown.
 _KNOWN = (
     ("ifcfg", "/etc/sysconfig/network-scripts/ifup-eth", "networkscripts"),
-    ("networkd", "/run/systemd/netif/links", "networkd"),
+    ("networkd", "/run/systemd/netif", "networkd"),
     ("ifupdown", "/etc/network/interfaces", "ifupdown"),
 )
 

@@ -88,6 +88,10 @@ WAY_OUT = {"/proc/net/route": ROUTES + DEFAULT.format("eth0", 100)}
         (link(0, ADMIN + "20-primary.network", "configuring"), "networkd"),
         (link(0, state="pending"), "ifupdown"),
         (dict(link(0, state="pending"), **{ITEMS: ""}), "networkd"),
+        # Its restart: its links have gone, the default route has not.
+        (dict(WAY_OUT, **{"/run/systemd/netif/state": "", ITEMS: ""}), "networkd"),
+        (dict(WAY_OUT, **{"/run/systemd/netif/state": ""}), "ifupdown"),
+        (dict(WAY_OUT, **{LINKS: "", ITEMS: ""}), "ifupdown"),
         # A file of ours alone proves nothing.
         (link(1, OURS), "ifupdown"),
         ({}, "ifupdown"),

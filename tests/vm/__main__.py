@@ -65,14 +65,17 @@ def obey(machine: Machine, line: str) -> None:
 def main() -> None:
     """Start a machine with the product installed, and read commands until the end of the input."""
     parser = argparse.ArgumentParser(prog="python3 -m tests.vm", description=__doc__)
-    parser.add_argument("--release", choices=RELEASES, default=RELEASES[0])
+    parser.add_argument("--release", default="bookworm", help="of Debian (bookworm)")
+    parser.add_argument("--kind", choices=RELEASES, default="ifupdown",
+                        help="what configures the network (ifupdown)")
     parser.add_argument("--predictable", action="store_true", help="ens17 in place of eth1")
     options = parser.parse_args()
     reason = available()
     if reason:
         sys.exit(f"no machine: {reason}")
     with Lab(machine=True) as lab, contextlib.closing(
-            Machine(lab, options.release, predictable=options.predictable)) as machine:
+            Machine(lab, options.release, kind=options.kind,
+                    predictable=options.predictable)) as machine:
         print(switch_on(machine), machine.install(), HELP, sep="\n")
         while True:
             print("machine# ", end="", flush=True)

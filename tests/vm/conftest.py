@@ -13,12 +13,15 @@ from tests.vm.snapshot import snapshot
 from tests.vm.watch import evidence, refresh
 
 
-def on_releases(group: str) -> pytest.MarkDecorator:
-    """Each test of a module on one machine of each release; the machines may run in parallel."""
+def on_releases(group: str, kind: str = "ifupdown") -> pytest.MarkDecorator:
+    """Each test of a module on one machine of each release; the machines may run in parallel.
+
+    Where ``kind`` is another, the module's ``options`` have it, too.
+    """
     return pytest.mark.parametrize(
         "machine",
         [pytest.param(release, marks=pytest.mark.xdist_group(f"{release}-{group}"))
-         for release in RELEASES],
+         for release in RELEASES[kind]],
         indirect=True, scope="module",
     )
 
@@ -37,11 +40,12 @@ def machines_are_available() -> None:
 
 
 @contextlib.contextmanager
-def prepared_machine(release: str, predictable: bool = False, **options: Any) -> Iterator[Machine]:
+def prepared_machine(release: str, kind: str = "ifupdown", predictable: bool = False,
+                     **options: Any) -> Iterator[Machine]:
     """A machine with the product installed, in a lab with `options`."""
-    saved = snapshot(release, install)
+    saved = snapshot(release, kind, install)
     with Lab(machine=True, **options) as lab:
-        made = Machine(lab, release, predictable=predictable, disk=saved.disk)
+        made = Machine(lab, release, kind=kind, predictable=predictable, disk=saved.disk)
         try:
             if predictable:
                 # The kernel's command line is another one.

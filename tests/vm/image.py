@@ -14,7 +14,8 @@ from tests.lab.namespaces import PATH
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 CACHE = REPOSITORY / ".build" / "vm"
-RELEASES = ("bookworm", "bullseye")
+# What configures a machine's network, and the releases that are tested with it.
+RELEASES = {"ifupdown": ("bookworm", "bullseye"), "networkd": ("bookworm", "trixie")}
 COMMANDS = ("qemu-system-x86_64", "qemu-img", "debootstrap", "mke2fs", "git", "unshare", "apt-get")
 
 _RECIPE = Path(__file__).with_name("image.sh")
@@ -43,15 +44,19 @@ def available() -> Optional[str]:
     return lab.available()
 
 
-def image(release: str) -> Image:
-    """The image of a Debian release; made now if there is none of the present recipe."""
+def image(release: str, kind: str) -> Image:
+    """The image of a Debian release; made now if there is none of the present recipe.
+
+    ``kind`` is what configures its network, of RELEASES.
+    """
     recipe = hashlib.sha256(_RECIPE.read_bytes()).hexdigest()[:12]
-    directory = CACHE / f"{release}-{recipe}"
-    with locked(release):
+    name = f"{kind}-{release}"
+    directory = CACHE / f"{name}-{recipe}"
+    with locked(name):
         if not directory.exists():
-            for old in CACHE.glob(f"{release}-*"):
+            for old in CACHE.glob(f"{name}-*"):
                 shutil.rmtree(old)
-            _make(release, directory)
+            _make(release, kind, directory)
     return Image(directory / "disk.img", directory / "vmlinuz", directory / "initrd.img")
 
 
@@ -60,20 +65,21 @@ def locked(name: str) -> ContextManager[None]:
     return archive.locked(CACHE, name)
 
 
-def _make(release: str, directory: Path) -> None:
+def _make(release: str, kind: str, directory: Path) -> None:
     """Run the recipe; the directory appears when it is complete."""
-    fresh = CACHE / f"{release}-new"
+    fresh = CACHE / f"{kind}-{release}-new"
     fresh.mkdir()
-    log = CACHE / f"{release}.log"
+    log = CACHE / f"{kind}-{release}.log"
     with log.open("wb") as output:
         status = subprocess.call(
-            [*_ISOLATE, "sh", str(_RECIPE), release, str(fresh), archive.mirror()],
+            [*_ISOLATE, "sh", str(_RECIPE), release, kind, str(fresh), archive.mirror()],
             env={**os.environ, "PATH": PATH},  # proxies, too
             stdin=subprocess.DEVNULL, stdout=output, stderr=output,
         )
     if status:
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-20:])
-        raise RuntimeError(f"no image of {release}, {_RECIPE.name} ended with {status}:\n{tail}")
+        raise RuntimeError(
+            f"no image of {release} with {kind}, {_RECIPE.name} ended with {status}:\n{tail}")
     fresh.rename(directory)
 
 

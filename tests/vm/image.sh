@@ -1,18 +1,24 @@
 #!/bin/sh
-# Make a guest: image.sh RELEASE DIRECTORY MIRROR leaves disk.img, vmlinuz and initrd.img in
-# DIRECTORY, made of packages from the MIRROR.
+# Make a guest: image.sh RELEASE KIND DIRECTORY MIRROR leaves disk.img, vmlinuz and initrd.img in
+# DIRECTORY, made of packages from the MIRROR. KIND is what configures its network: ifupdown (with
+# dhclient) or networkd.
 #
 # As root and in a mount namespace of its own: the tree is in a tmpfs, which is faster than a disk
-# and vanishes with the namespace, however this ends. Networking (ifupdown, udev's rules, dhclient)
-# is Debian's, untouched; the product is not in it.
+# and vanishes with the namespace, however this ends. Networking (ifupdown, udev's rules, dhclient,
+# or networkd) is Debian's, untouched; the product is not in it.
 set -eu
 
 release=$1
-directory=$2
-mirror=$3
-packages=dbus,ifupdown,initramfs-tools,iproute2,iputils-ping,isc-dhcp-client,kmod,\
-linux-image-cloud-amd64,make,procps,python3,python3-configobj,python3-requests,qemu-guest-agent,\
-systemd-sysv,udev
+kind=$2
+directory=$3
+mirror=$4
+packages=dbus,initramfs-tools,iproute2,iputils-ping,kmod,linux-image-cloud-amd64,make,procps,\
+python3,python3-configobj,python3-requests,qemu-guest-agent,systemd-sysv,udev
+case $kind in
+ifupdown) packages=$packages,ifupdown,isc-dhcp-client ;;
+networkd) ;;
+*) exit 2 ;;
+esac
 tree=/mnt/tree
 
 put() { # a file, from standard input
@@ -41,8 +47,10 @@ END
 printf '%s\n' virtio_pci virtio_blk ext4 | put /usr/share/initramfs-tools/modules.d/vm
 chroot "$tree" /debootstrap/debootstrap --second-stage
 
-# As in Debian's images for clouds.
-put /etc/network/interfaces <<'END'
+case $kind in
+ifupdown)
+    # As in Debian's images for clouds.
+    put /etc/network/interfaces <<'END'
 # interfaces(5) file used by ifup(8) and ifdown(8)
 auto lo
 iface lo inet loopback
@@ -52,8 +60,20 @@ iface eth0 inet dhcp
 
 source /etc/network/interfaces.d/*
 END
-mkdir -p "$tree/etc/network/interfaces.d"
-# Also where interfaces get predictable names the lab's primary stays the one of the file above.
+    mkdir -p "$tree/etc/network/interfaces.d"
+    ;;
+networkd)
+    put /etc/systemd/network/20-primary.network <<'END'
+[Match]
+Name=eth0
+
+[Network]
+DHCP=ipv4
+END
+    chroot "$tree" systemctl enable systemd-networkd.service
+    ;;
+esac
+# Also where interfaces get predictable names the lab's primary stays the one of the files above.
 put /etc/systemd/network/10-primary.link <<'END'
 [Match]
 MACAddress=0a:ec:20:00:00:00
@@ -75,6 +95,8 @@ done
 rm -rf "$tree"/var/cache/apt/* "$tree"/var/lib/apt/lists/*
 
 cp "$tree"/boot/vmlinuz-* "$directory/vmlinuz"
-gzip -dc "$tree"/boot/initrd.img-* >"$directory/initrd.img"
+# Later ones begin with the modules, which have been compressed each for itself, and stay as they are.
+gzip -dc "$tree"/boot/initrd.img-* >"$directory/initrd.img" ||
+    cp "$tree"/boot/initrd.img-* "$directory/initrd.img"
 mke2fs -q -t ext4 -O ^has_journal -E lazy_itable_init=1,root_owner=0:0 -L root -d "$tree" \
     "$directory/disk.img" 2G

@@ -53,20 +53,21 @@ class Machine:
     """A Debian guest in the place of a lab's host.
 
     The lab is one with ``machine=True``; its primary ENI is the machine's first card.  The disk
-    outlives the machine's power cycles and vanishes with the lab.  Without ``predictable``
-    interfaces are called eth0, eth1, ...  With ``disk``, one that ``save`` has left, that is the
-    machine's disk in the place of the release's own.
+    outlives the machine's power cycles and vanishes with the lab.  ``kind`` is what configures its
+    network, ``ifupdown`` or ``networkd``.  Without ``predictable`` interfaces are called eth0,
+    eth1, ...  With ``disk``, one that ``save`` has left, that is the machine's disk in the place
+    of the release's own.
 
     Nothing in the guest belongs to the tests but QEMU's agent, by which ``run`` looks into it.
     """
 
-    def __init__(self, lab: Lab, release: str, *, predictable: bool = False,
-                 disk: Optional[Path] = None):
+    def __init__(self, lab: Lab, release: str, *, kind: str = "ifupdown",
+                 predictable: bool = False, disk: Optional[Path] = None):
         self.lab = lab
         self.release = release
         self.directory = lab.directory
         self.console = lab.directory / "console.log"
-        self._image = image(release)
+        self._image = image(release, kind)
         self._options = "" if predictable else " net.ifnames=0"
         self._cards: Dict[str, _Card] = {}
         self._qemu: Optional[Daemon] = None

@@ -24,20 +24,24 @@ class Snapshot:
     memory: Path
 
 
-def snapshot(release: str, prepare: Callable[[Machine], None]) -> Snapshot:
+def snapshot(release: str, kind: str, prepare: Callable[[Machine], None]) -> Snapshot:
     """The machine of a release that has booted and been prepared; made now if there is none."""
-    directory = CACHE / f"snapshot-{release}-{_key(release)}"
-    with locked(f"snapshot-{release}"):
+    name = f"snapshot-{kind}-{release}"
+    directory = CACHE / f"{name}-{_key(release, kind)}"
+    with locked(name):
         if not directory.exists():
-            for old in CACHE.glob(f"snapshot-{release}-*"):
+            for old in CACHE.glob(f"{name}-*"):
                 shutil.rmtree(old)
-            _make(release, prepare, directory)
+            fresh = CACHE / f"{name}-new"
+            fresh.mkdir()
+            _make(release, kind, prepare, fresh)
+            fresh.rename(directory)
     return Snapshot(directory / "disk.qcow2", directory / "memory")
 
 
-def _key(release: str) -> str:
+def _key(release: str, kind: str) -> str:
     """What changes with all that a snapshot depends on."""
-    digest = hashlib.sha256(str(image(release).disk).encode())
+    digest = hashlib.sha256(str(image(release, kind).disk).encode())
     for name in files():
         # The tests themselves come later, and nobody in a machine reads.
         ours = not name.startswith("tests/") or name.startswith(("tests/lab/", "tests/vm/"))
@@ -46,18 +50,15 @@ def _key(release: str) -> str:
     return digest.hexdigest()[:12]
 
 
-def _make(release: str, prepare: Callable[[Machine], None], directory: Path) -> None:
-    """Boot a machine, prepare it, and stop it; the directory appears when it is complete."""
-    fresh = directory.with_name(f"snapshot-{release}-new")
-    fresh.mkdir()
+def _make(release: str, kind: str, prepare: Callable[[Machine], None], directory: Path) -> None:
+    """Boot a machine, prepare it, and stop it."""
     with Lab(machine=True) as lab:
-        machine = Machine(lab, release)
+        machine = Machine(lab, release, kind=kind)
         try:
             failed = machine.boot()
             if failed:
                 raise RuntimeError(f"failed at boot: {' '.join(failed)}")
             prepare(machine)
-            machine.save(fresh / "disk.qcow2", fresh / "memory")
+            machine.save(directory / "disk.qcow2", directory / "memory")
         finally:
             machine.close()
-    fresh.rename(directory)

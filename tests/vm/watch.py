@@ -16,7 +16,8 @@ PATIENCE = 420
 # Names and contents of what may be written; of files that change by themselves the names. Locks
 # stay.
 _FILES = """
-find /etc/network /etc/dhcp -type f -exec sha256sum {} + | sort -k 2
+find /etc/network /etc/dhcp /etc/systemd/network /run/systemd/network /var/lib/ec2net \
+    -type f -exec sha256sum {} + | sort -k 2
 sha256sum /run/network/ifstate* | grep -v ' /run/network/ifstate\\.'
 find /run/ec2net /run/dhclient* /var/lib/dhcp -type f ! -name 'lock-*' 2>/dev/null | sort
 """
@@ -27,11 +28,13 @@ _PARTS = {
 }
 _BETWEEN = "-- the next part --"
 _EVIDENCE = {
-    "journal": "journalctl -b --no-pager -o short-monotonic -t systemd -t systemd-udevd -t dhclient"
+    "journal": "journalctl -b --no-pager -o short-monotonic -t systemd -t systemd-udevd"
+               " -t systemd-networkd -t dhclient"
                " -t ifup -t ifdown -t ec2net -t ec2ifup -t ec2ifdown -t ec2ifscan"
                " | grep -vE 'Copyright|rights reserved|Listening|Sending|isc.org| $' | tail -n 250",
     "units": "systemctl list-jobs; systemctl --failed;"
              " systemctl list-units --all 'ec2*' 'elastic*'",
+    "networkd": "networkctl status --all --lines=0",
     "network": "ip address; ip rule; ip -6 rule; ip route show table all",
 }
 

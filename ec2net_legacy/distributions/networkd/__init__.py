@@ -174,9 +174,10 @@ def is_here(reader):
     """Return whether networkd manages the interface of the default route.
 
     Where there is none (yet), whether it manages any by a file that is not ours, or did before.
+    The latter also while it is restarted.
     """
     name = links.way_out(reader)
-    if name:
+    if name and not links.has_ended(reader):
         return bool(links.link(reader, name).network_file)
     ours = pattern(RUN + "(?:07|70)-[^/]*\\Z")
     is_another = any(not ours.match(path) for path in links.managed(reader))

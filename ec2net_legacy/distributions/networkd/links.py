@@ -14,7 +14,7 @@ from ec2net_legacy.distributions import protocol
 if TYPE_CHECKING:
     from typing import List
 
-_LINKS = "/run/systemd/netif/links/"
+_LINKS = "/run/systemd/netif/links"
 _INDEX = "/sys/class/net/{0}/ifindex"
 
 Link = namedtuple("Link", ["state", "network_file"])
@@ -26,13 +26,19 @@ def link(reader, interface):
     # type: (protocol.Reader, str) -> Link
     """Return what networkd says of an interface."""
     index = (reader.read(_INDEX.format(interface)) or "").strip()
-    return _parsed((reader.read(_LINKS + index) if index else None) or "")
+    return _parsed((reader.read(posixpath.join(_LINKS, index)) if index else None) or "")
+
+
+def has_ended(reader):
+    # type: (protocol.Reader) -> bool
+    """Return whether networkd has taken its links with it: it is restarted, or was stopped."""
+    return not reader.exists(_LINKS)
 
 
 def managed(reader):
     # type: (protocol.Reader) -> List[str]
     """Return the files by which networkd manages links."""
-    texts, _ = protocol.read_all(reader, reader.glob(_LINKS + "*"))
+    texts, _ = protocol.read_all(reader, reader.glob(_LINKS + "/*"))
     found = [_parsed(texts[path]) for path in sorted(texts)]
     return [one.network_file for one in found if one.network_file]
 

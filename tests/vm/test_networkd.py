@@ -1,0 +1,154 @@
+"""A machine whose network is systemd-networkd's, with nobody logged in.
+
+The tests go on from each other's machine. The ENI that the first one plugs stays to the end.
+"""
+
+import time
+
+import pytest
+
+from tests.vm.conftest import on_releases
+from tests.vm.watch import (
+    answered,
+    assert_no_drops,
+    differences,
+    drops,
+    look,
+    refresh,
+    tables,
+    wait_until_as,
+)
+
+pytestmark = on_releases("networkd", "networkd")
+
+FILE = "/run/systemd/network/70-eth1.network"
+# Of a boot with everything there; without metadata it may be so much longer.
+NOT_DELAYED = 2.5
+
+
+@pytest.fixture(scope="module")
+def options():
+    """The other tests' machines have ifupdown."""
+    return {"kind": "networkd"}
+
+
+class Staying:
+    """The ENI that stays, and what the machine was like before it came."""
+
+    def __init__(self, machine):
+        self.before = look(machine)
+        self.eni, self.plugged = machine.attach("eth1", addresses=3, ipv6=1)
+        self.answered = answered(machine.lab, self.eni.addresses)
+        self.strays = drops(machine.lab).get("eth0", {}).get(self.eni.address, 0)
+        self.answered6 = answered(machine.lab, self.eni.ipv6)
+        self.all = self.eni.addresses + self.eni.ipv6
+
+    def assert_answers(self, machine, timeout=30):
+        """Every address of it, by its own card, and no unit has failed."""
+        answered(machine.lab, self.all, timeout=timeout)
+        assert_no_drops(machine.lab, self.all)
+        assert machine.failed_units() == []
+
+
+@pytest.fixture(scope="module")
+def staying(machine):
+    """What the first test plugs."""
+    return Staying(machine)
+
+
+@pytest.fixture(autouse=True)
+def restored(machine, staying):
+    """A failed test leaves the next one metadata, and no card."""
+    yield
+    machine.lab.imds_start()
+    for name in machine.plugged() - {machine.lab.primary, "eth1"}:
+        machine.detach(name)
+
+
+def status(machine):
+    """Return what networkd says of eth1, without its log."""
+    return machine.shell("networkctl --no-pager --lines=0 status eth1")
+
+
+def test_every_address_of_a_hot_plugged_eni_answers(machine, staying, report):
+    report(f"{staying.answered - staying.plugged:.1f} s to the last of 3 IPv4 addresses,"
+           f" {staying.answered6 - staying.plugged:.1f} s to the IPv6 address;"
+           f" {staying.strays} replies left by eth0 before that")
+    assert_no_drops(machine.lab, staying.all)
+    said = status(machine)
+    report(f"networkctl status eth1:\n{said}")
+    assert FILE in said
+    assert "(configured)" in said
+    assert machine.failed_units() == []
+    # What it does not understand of a file it tells with the file's path in front.
+    log = machine.shell("journalctl -b --no-pager -o cat -u systemd-networkd").splitlines()
+    assert [line for line in log if line.startswith(FILE)] == []
+
+
+def test_two_nics_in_the_same_second(machine, staying, report):
+    refresh(machine)
+    before = look(machine)
+    enis = [machine.lab.attach(name, addresses=2) for name in ("eth2", "eth3")]
+    first, second = (machine.plug(eni.name) for eni in enis)
+    assert second - first < 1
+    addresses = [address for eni in enis for address in eni.addresses]
+    report(f"{answered(machine.lab, addresses) - second:.1f} s to the last of 2 x 2 addresses")
+    two, three = (tables(machine, eni) for eni in enis)
+    assert len(two) == len(three) == 1
+    assert two != three
+    assert_no_drops(machine.lab, addresses)
+    for eni in enis:
+        machine.detach(eni.name)
+    pulled = time.monotonic()
+    wait_until_as(machine, before)
+    report(f"nothing left {time.monotonic() - pulled:.1f} s after they were pulled")
+    staying.assert_answers(machine)
+
+
+@pytest.mark.parametrize("command", ["networkctl reload", "systemctl restart systemd-networkd"])
+def test_networkd_at_somebody_elses_command(machine, staying, report, command):
+    before = look(machine)
+    machine.shell(command)
+    done = time.monotonic()
+    # Before anything of ours could have noticed.
+    now = look(machine)
+    assert (now["rules"], now["rules6"]) == (before["rules"], before["rules6"])
+    staying.assert_answers(machine)
+    report(f"{command}: all answers, {time.monotonic() - done:.1f} s later at the most")
+    refresh(machine)
+    after = look(machine)
+    # 252 makes main's connected route without the metric at a restart; ours takes its place.
+    for passing in ("addresses", "routes"):
+        assert len(after.pop(passing)) == len(before.pop(passing))
+    assert differences(after, before) == []
+    # Also while it was away, nothing of ours has failed.
+    said = machine.shell("journalctl -b --no-pager -o cat -u 'ec2*'")
+    assert "Failed with result" not in said
+
+
+def test_the_same_addresses_answer_after_a_reboot(machine, staying, report):
+    machine.power_off()
+    assert machine.boot() == []
+    staying.booted = machine.reached("multi-user.target")
+    online = machine.reached("network-online.target")
+    report(f"online after {online:.1f} s, booted after {staying.booted:.1f} s")
+    staying.assert_answers(machine, timeout=120)
+    assert FILE in status(machine)
+
+
+def test_the_files_alone_configure_without_metadata(machine, staying, report):
+    machine.power_off()
+    machine.lab.imds_stop()
+    assert machine.boot() == []
+    booted = machine.reached("multi-user.target")
+    report(f"booted after {booted:.1f} s (with metadata: {staying.booted:.1f} s)")
+    staying.assert_answers(machine)
+    assert FILE in status(machine)
+    assert booted < staying.booted * NOT_DELAYED
+
+
+def test_nothing_is_left_of_the_pulled_eni(machine, staying, report):
+    machine.detach("eth1")
+    pulled = time.monotonic()
+    wait_until_as(machine, staying.before)
+    report(f"nothing left {time.monotonic() - pulled:.1f} s after it was pulled")
