@@ -62,15 +62,16 @@ def test_a_device_that_is_gone_has_no_link():
 @pytest.mark.parametrize(
     "routes, expected",
     [
-        (ROUTES + SUBNET + DEFAULT.format("eth1", 10001) + DEFAULT.format("eth0", 100), "eth0"),
-        (ROUTES + SUBNET, ""),
+        (ROUTES + SUBNET + DEFAULT.format("eth1", 10001) + DEFAULT.format("eth0", 100),
+         ["eth1", "eth0"]),
+        (ROUTES + SUBNET, []),
         # Half of a VPN's default route.
-        (ROUTES + DEFAULT.format("tun0", 0).replace("\t00000000\t0\t0", "\t00000080\t0\t0"), ""),
-        ("", ""),
+        (ROUTES + DEFAULT.format("tun0", 0).replace("\t00000000\t0\t0", "\t00000080\t0\t0"), []),
+        ("", []),
     ],
 )
-def test_the_way_out_is_the_default_route_with_the_lowest_metric(routes, expected):
-    assert links.way_out(FakeReader({"/proc/net/route": routes})) == expected
+def test_the_ways_out_are_the_default_routes(routes, expected):
+    assert links.ways_out(FakeReader({"/proc/net/route": routes})) == expected
 
 
 INTERFACES = {"/etc/network/interfaces": ""}
@@ -81,6 +82,12 @@ WAY_OUT = {"/proc/net/route": ROUTES + DEFAULT.format("eth0", 100)}
     "files, expected",
     [
         (dict(WAY_OUT, **link(0, ADMIN + "20-primary.network")), "networkd"),
+        # A VPN has a default route as well.
+        (dict({"/proc/net/route": WAY_OUT["/proc/net/route"] + DEFAULT.format("tun0", 0)},
+              **link(0, ADMIN + "20-primary.network")), "networkd"),
+        # Of an ENI that was plugged into a host with ifupdown, the file is ours.
+        ({"/proc/net/route": ROUTES + DEFAULT.format("eth1", 10001),
+          "/sys/class/net/eth1/ifindex": "3", LINKS + "3": link(1, OURS)[LINKS + "3"]}, "ifupdown"),
         # networkd is there for something else.
         (dict(WAY_OUT, **dict(link(0, state="unmanaged"), **link(1, ADMIN + "wg0.network"))),
          "ifupdown"),

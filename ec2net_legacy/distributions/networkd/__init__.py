@@ -29,6 +29,7 @@ _LIBRARIES = (
     "/usr/lib/*/systemd/libsystemd-shared-*.so",
     "/usr/lib64/systemd/libsystemd-shared-*.so",
 )
+_OURS = pattern(RUN + r"(?:07|70)-[^/]*\Z")
 _VERSION = pattern(r"-([0-9]{1,5})\b[^/]*\Z")
 
 
@@ -171,17 +172,22 @@ class Distribution(protocol.Distribution):
 
 def is_here(reader):
     # type: (protocol.Reader) -> bool
-    """Return whether networkd manages the interface of the default route.
+    """Return whether networkd manages the interface of a default route, by a file that is not ours.
 
-    Where there is none (yet), whether it manages any by a file that is not ours, or did before.
-    The latter also while it is restarted.
+    Where there is none (yet), whether it manages any so, or did before. The latter also while it is
+    restarted.
     """
-    name = links.way_out(reader)
-    if name and not links.has_ended(reader):
-        return bool(links.link(reader, name).network_file)
-    ours = pattern(RUN + "(?:07|70)-[^/]*\\Z")
-    is_another = any(not ours.match(path) for path in links.managed(reader))
+    # A VPN may have one, too.
+    names = links.ways_out(reader)
+    if names and not links.has_ended(reader):
+        return any(_is_foreign(links.link(reader, name).network_file) for name in names)
+    is_another = any(_is_foreign(path) for path in links.managed(reader))
     return is_another or bool(reader.glob(KEPT + "*" + _ITEMS))
+
+
+def _is_foreign(path):
+    # type: (str) -> bool
+    return bool(path) and not _OURS.match(path)
 
 
 def _named(interface):

@@ -43,16 +43,16 @@ def managed(reader):
     return [one.network_file for one in found if one.network_file]
 
 
-def way_out(reader):
-    # type: (protocol.Reader) -> str
-    """Return the interface of main's IPv4 default route, "" where there is none."""
+def ways_out(reader):
+    # type: (protocol.Reader) -> List[str]
+    """Return the interfaces of main's IPv4 default routes."""
     found = []
     for line in (reader.read("/proc/net/route") or "").split("\n")[1:]:
         fields = line.split("\t")
         # Interface, destination, gateway, flags, reference count, use, metric, mask.
         if len(fields) > 7 and (fields[1], fields[7].strip()) == ("00000000", "00000000"):
-            found.append((int(fields[6]), fields[0]))
-    return min(found)[1] if found else ""
+            found.append(fields[0])
+    return found
 
 
 def _parsed(text):
