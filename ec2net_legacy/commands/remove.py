@@ -56,13 +56,15 @@ def down(host, name):
     with hold(host, name, end - _AFTER_HOLDING):
         interface = Look(host).interface(name)
         stays_down = _is_to_be_down(interface)
-        if has_our_files(interface.configuration) and not _reason_not_to_remove(host, interface):
+        is_ours = has_our_files(interface.configuration)
+        is_ours = is_ours and not _reason_not_to_remove(host, interface)
+        if is_ours:
             try:
                 take_down(host, name, end)
             except CommandError as error:
                 problem = error
         done = _remove(host, Look(host), name, stays_down)
-        if not done.left_alone and host.devices.device(name) is not None:
+        if is_ours and host.devices.device(name) is not None:
             forget(host, name, end)
     if problem is not None:
         raise problem

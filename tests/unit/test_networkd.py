@@ -5,8 +5,18 @@ import pytest
 
 from ec2net_legacy import distributions
 from ec2net_legacy.distributions.networkd import links
+from tests.unit import flows
 from tests.unit.enis import ENIS, eni_of, state_of
-from tests.unit.fakes import FakeReader
+from tests.unit.fakes import (
+    PRIMARY,
+    SECOND,
+    FakeDevices,
+    FakeReader,
+    eni_texts,
+    make_host,
+    metadata_tree,
+    nic,
+)
 
 LINKS = "/run/systemd/netif/links/"
 RUN = "/run/systemd/network/"
@@ -166,3 +176,28 @@ def test_without_a_route_in_main_the_router_is_in_the_table_alone():
     text = written(own, case="dual stack")[OURS]
     assert "_ipv6ra" not in text
     assert "RouteTable=10001" in text.split("[IPv6AcceptRA]")[1]
+
+
+@pytest.fixture
+def machine(tmpdir):
+    """A host with an ENI eth1, whose primary is networkd's."""
+    root = tmpdir.join("root")
+    root.ensure("run/systemd/netif/links/2").write(link(0, ADMIN + "20-eth0.network")[LINKS + "2"])
+    root.ensure("var/lib/notes")
+    answers = metadata_tree({PRIMARY: eni_texts(0), SECOND: ENIS["three addresses"]}, PRIMARY)
+    devices = FakeDevices(nic("eth0", PRIMARY, up=True), nic("eth1", SECOND, index=3))
+    return make_host(tmpdir, answers, devices)
+
+
+def test_what_is_not_ours_is_neither_taken_down_nor_flushed(machine):
+    # An administrator may have given it addresses by hand.
+    flows.down(machine, "eth1")
+    assert machine.runner.shown == machine.runner.changes == []
+
+
+def test_what_is_ours_is_taken_down_and_networkd_forgets_it(machine):
+    flows.add(machine, "eth1")
+    flows.down(machine, "eth1")
+    found = [argv[:2] for argv in machine.runner.shown if argv[1] != "-6"]
+    assert found == [["ip", "link"], ["networkctl", "reload"], ["ip", "addr"]]
+    assert not machine.files.exists(OURS)
