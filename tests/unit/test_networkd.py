@@ -95,9 +95,12 @@ WAY_OUT = {"/proc/net/route": ROUTES + DEFAULT.format("eth0", 100)}
         # A VPN has a default route as well.
         (dict({"/proc/net/route": WAY_OUT["/proc/net/route"] + DEFAULT.format("tun0", 0)},
               **link(0, ADMIN + "20-primary.network")), "networkd"),
-        # Of an ENI that was plugged into a host with ifupdown, the file is ours.
-        ({"/proc/net/route": ROUTES + DEFAULT.format("eth1", 10001),
-          "/sys/class/net/eth1/ifindex": "3", LINKS + "3": link(1, OURS)[LINKS + "3"]}, "ifupdown"),
+        # A secondary's lease came before the primary's.
+        (dict({"/proc/net/route": ROUTES + DEFAULT.format("eth1", 10001)}, **link(1, OURS)),
+         "networkd"),
+        # networkd has just started, and the primary has its route still.
+        (dict(WAY_OUT, **dict(link(0, state="pending"), **{ITEMS: ""})), "networkd"),
+        (dict(WAY_OUT, **link(0, state="pending")), "ifupdown"),
         # networkd is there for something else.
         (dict(WAY_OUT, **dict(link(0, state="unmanaged"), **link(1, ADMIN + "wg0.network"))),
          "ifupdown"),
@@ -108,7 +111,8 @@ WAY_OUT = {"/proc/net/route": ROUTES + DEFAULT.format("eth0", 100)}
         # Its restart: its links have gone, the default route has not.
         (dict(WAY_OUT, **{"/run/systemd/netif/state": "", ITEMS: ""}), "networkd"),
         (dict(WAY_OUT, **{"/run/systemd/netif/state": ""}), "ifupdown"),
-        (dict(WAY_OUT, **{LINKS: "", ITEMS: ""}), "ifupdown"),
+        # It manages the primary no more.
+        (dict(WAY_OUT, **dict(link(0, state="unmanaged"), **{ITEMS: ""})), "ifupdown"),
         # A file of ours alone proves nothing.
         (link(1, OURS), "ifupdown"),
         ({}, "ifupdown"),

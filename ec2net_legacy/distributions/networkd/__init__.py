@@ -172,22 +172,20 @@ class Distribution(protocol.Distribution):
 
 def is_here(reader):
     # type: (protocol.Reader) -> bool
-    """Return whether networkd manages the interface of a default route, by a file that is not ours.
+    """Return whether networkd manages the interface of a default route.
 
-    Where there is none (yet), whether it manages any so, or did before. The latter also while it is
-    restarted.
+    Where that cannot be said (yet), whether it manages any by a file that is not ours, or did
+    before. The latter also while it is restarted.
     """
-    # A VPN may have one, too.
-    names = links.ways_out(reader)
-    if names and not links.has_ended(reader):
-        return any(_is_foreign(links.link(reader, name).network_file) for name in names)
-    is_another = any(_is_foreign(path) for path in links.managed(reader))
+    # A VPN may have one, and at a boot a secondary's may be there before the primary's.
+    ways = [links.link(reader, name) for name in links.ways_out(reader)]
+    if any(one.network_file for one in ways):
+        return True
+    # "pending" is what networkd has not looked at.
+    if ways and all(one.state == "unmanaged" for one in ways):
+        return False
+    is_another = any(not _OURS.match(path) for path in links.managed(reader))
     return is_another or bool(reader.glob(KEPT + "*" + _ITEMS))
-
-
-def _is_foreign(path):
-    # type: (str) -> bool
-    return bool(path) and not _OURS.match(path)
 
 
 def _named(interface):

@@ -29,12 +29,6 @@ def link(reader, interface):
     return _parsed((reader.read(posixpath.join(_LINKS, index)) if index else None) or "")
 
 
-def has_ended(reader):
-    # type: (protocol.Reader) -> bool
-    """Return whether networkd has taken its links with it: it is restarted, or was stopped."""
-    return not reader.exists(_LINKS)
-
-
 def managed(reader):
     # type: (protocol.Reader) -> List[str]
     """Return the files by which networkd manages links."""
