@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 # Kernels before 4.8 may have a rule several times, of which a deletion takes one.
 _MOST_ROUNDS = 3
+# How often a daemon is asked that is at the like for somebody else, and how many seconds apart.
+MOST_TURNS = 20
+TURN = 0.5
 
 
 def carry_out(host, plan, asked):
@@ -77,9 +80,13 @@ def _reload(host, changed):
     if not changed:
         return
     for command in Look(host).distribution.reload_commands(changed):
-        result = host.runner.run(command)
-        if result.returncode:
-            raise CommandError(command, result.returncode, result.stderr)
+        for left in reversed(range(MOST_TURNS)):
+            result = host.runner.run(command)
+            if not result.returncode:
+                break
+            if not left:
+                raise CommandError(command, result.returncode, result.stderr)
+            host.sleep(TURN)
 
 
 def _items(state):

@@ -205,3 +205,18 @@ def test_what_is_ours_is_taken_down_and_networkd_forgets_it(machine):
     found = [argv[:2] for argv in machine.runner.shown if argv[1] != "-6"]
     assert found == [["ip", "link"], ["networkctl", "reload"], ["ip", "addr"]]
     assert not machine.files.exists(OURS)
+
+
+def test_a_reload_that_is_refused_during_another_is_asked_for_again(machine, monkeypatch):
+    flows.add(machine, "eth1")
+    refused = [1, 1]
+    real = machine.runner.run_visibly
+
+    def run_visibly(argv, limit):
+        real(argv, limit)
+        return refused.pop() if argv[0] == "networkctl" and refused else 0
+
+    monkeypatch.setattr(machine.runner, "run_visibly", run_visibly)
+    # No lease comes: an administrator sees that from the log.
+    flows.up(machine, "eth1")
+    assert machine.runner.shown.count(["networkctl", "reload"]) == 3
