@@ -16,7 +16,7 @@ from ec2net_legacy.look import Look
 from ec2net_legacy.model import MAIN_TABLE, Chain, Group, MainFirst, Parameter, Rule
 
 if TYPE_CHECKING:
-    from typing import Any, Dict, Iterable, List, Optional, Sequence, Set
+    from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Set
 
     from ec2net_legacy.kernel.diff import Change
     from ec2net_legacy.kernel.parse import KernelState
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 # Kernels before 4.8 may have a rule several times, of which a deletion takes one.
 _MOST_ROUNDS = 3
 # How often a daemon is asked that is at the like for somebody else, and how many seconds apart.
-MOST_TURNS = 20
-TURN = 0.5
+_MOST_TURNS = 20
+_TURN = 0.5
 
 
 def carry_out(host, plan, asked):
@@ -80,13 +80,32 @@ def _reload(host, changed):
     if not changed:
         return
     for command in Look(host).distribution.reload_commands(changed):
-        for left in reversed(range(MOST_TURNS)):
-            result = host.runner.run(command)
-            if not result.returncode:
-                break
+        in_turn(host, _run, host, command)
+
+
+def _run(host, command):
+    # type: (Host, List[str]) -> None
+    result = host.runner.run(command)
+    if result.returncode:
+        raise CommandError(command, result.returncode, result.stderr)
+
+
+def in_turn(host, run, *arguments):
+    # type: (Host, Callable[..., None], *Any) -> None
+    """Run what a daemon refuses while it is at the like for somebody else, until it is through.
+
+    networkd 257 does so with `reload`, as when two cards come in the same second. Raises the
+    CommandError of the last try.
+    """
+    for left in reversed(range(_MOST_TURNS)):
+        try:
+            run(*arguments)
+            return
+        except CommandError as error:
             if not left:
-                raise CommandError(command, result.returncode, result.stderr)
-            host.sleep(TURN)
+                raise
+            log.debug("%s", error)
+        host.sleep(_TURN)
 
 
 def _items(state):

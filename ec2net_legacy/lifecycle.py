@@ -8,7 +8,7 @@ import contextlib
 
 from ec2net_legacy import coexistence, log, record
 from ec2net_legacy._typing import TYPE_CHECKING
-from ec2net_legacy.act import MOST_TURNS, TURN, apply_steps, set_parameters
+from ec2net_legacy.act import apply_steps, in_turn, set_parameters
 from ec2net_legacy.errors import CommandError, LockHeld
 from ec2net_legacy.kernel import diff
 from ec2net_legacy.look import Look
@@ -134,13 +134,12 @@ def _ifup(host, name, device, end):
     began = host.clock()
     if not distribution.HEARS_ROUTERS:
         _prepare(host, name)
-    for command in commands:
-        if distribution.HAS_DHCLIENT:
-            _run(host, command, end)
-        else:
-            _run_in_turn(host, command, end)
     if not distribution.HAS_DHCLIENT:
+        for command in commands:
+            in_turn(host, _run, host, command, end)
         return _await_lease(host, name, min(began + _DAEMONS_TIME, end))
+    for command in commands:
+        _run(host, command, end)
     if _complete(host, name) or not host.has_dhclient(name):
         return True
     # A device that was pulled meanwhile, or replaced, has lost its address for another reason.
@@ -154,22 +153,6 @@ def _ifup(host, name, device, end):
         for command in commands:
             _run(host, command, end)
     return False
-
-
-def _run_in_turn(host, command, end):
-    # type: (Host, List[str], float) -> None
-    """Run a command that a daemon refuses while it is at another one of the kind.
-
-    networkd 257 does so with `reload`, as when two cards come in the same second.
-    """
-    for _ in range(MOST_TURNS - 1):
-        try:
-            _run(host, command, end)
-            return
-        except CommandError as error:
-            log.debug("%s", error)
-        host.sleep(TURN)
-    _run(host, command, end)
 
 
 def _await_lease(host, name, end):
