@@ -3,6 +3,7 @@ from __future__ import absolute_import, print_function, unicode_literals
 
 import pytest
 
+from ec2net_legacy import runs
 from ec2net_legacy.commands import switch
 from ec2net_legacy.errors import HostError, LockHeld
 from ec2net_legacy.host.command import Result
@@ -150,11 +151,32 @@ def test_the_way_back_is_the_administrators_own_text(hosts, host):
     assert state.read(host.files).kept == {}
 
 
+def test_what_does_not_come_any_more_is_not_waited_for(hosts, host):
+    began = host.clock()
+
+    def lose():
+        configured(hosts)
+        host.runner.kernel[4] = kernel_with(*SECOND)[4]
+
+    host.runner.starting = lose
+    with pytest.raises(HostError, match="after 10 s 10.0.0.10 is not on eth0"):
+        switch.carry_out(host, "networkd")
+    assert 10 <= host.clock() - began < 12
+
+
+def test_the_refresh_leaves_a_host_alone_that_is_switched(hosts, host):
+    read = host.runner.reads
+    with hosts_other_lock(hosts):
+        assert runs.refresh(host, None) == 0
+        assert runs.scan(host) == 0
+    assert (host.runner.reads, host.runner.shown) == (read, [])
+
+
 @pytest.mark.parametrize("states", [("configured", "failed"), ("pending", "configured")])
 def test_what_is_not_configured_in_time_is_taken_back(hosts, host, states):
     before, began = texts(hosts), host.clock()
     host.runner.starting = lambda: configured(hosts, states)
-    with pytest.raises(HostError, match="after 60 s networkd says of eth"):
+    with pytest.raises(HostError, match="after 60 s networkd says of eth[01]: "):
         switch.carry_out(host, "networkd")
     assert 60 <= host.clock() - began < 62
     assert texts(hosts) == before

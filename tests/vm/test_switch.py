@@ -47,10 +47,16 @@ print(longest)
 MINE = "/etc/systemd/network/05-mine.network"
 
 
+def serve(machine):
+    """Start a server that listens on every address."""
+    machine.shell("systemd-run --unit=echo python3 -c '{}'".format(ECHO))
+    wait_for(lambda: ":4000 " in machine.shell("ss -tln"), PATIENCE)
+
+
 @pytest.fixture(scope="module")
 def enis(machine):
-    """The primary and a secondary, with a server that listens on every address."""
-    machine.shell("systemd-run --unit=echo python3 -c '{}'".format(ECHO))
+    """The primary and a secondary."""
+    serve(machine)
     second, _ = machine.attach("eth1", addresses=3, ipv6=1)
     first = machine.lab.enis["eth0"]
     answered(machine.lab, [*first.addresses, *second.addresses, *second.ipv6])
@@ -85,6 +91,10 @@ def seen(machine):
     return found
 
 
+def assert_as(machine, before):
+    assert "\n".join(differences(before, seen(machine))) == ""
+
+
 def everything_answers(machine, enis):
     first, second = enis
     everything = [*first.addresses, *second.addresses, *second.ipv6]
@@ -104,7 +114,7 @@ def test_it_is_shown_before_it_is_done(machine, enis, report):
     assert max(len(line) for line in said.splitlines()) <= 80
     assert "write /etc/systemd/network/20-eth0.network\n" in said
     assert "delete /etc/network/interfaces.d/eth1.cfg\n" in said
-    assert differences(before, seen(machine)) == []
+    assert_as(machine, before)
 
 
 def test_what_only_ifupdown_can_do_is_named(machine, enis):
@@ -124,11 +134,11 @@ def test_a_host_that_does_not_get_its_addresses_goes_back(machine, enis, report)
         refused = switch(machine, "--to", "networkd", "--yes", check=False)
     machine.shell("rm " + MINE)
     assert refused.returncode == 1
-    assert "this host has ifupdown as before: after 60 s" in refused.stderr
+    assert "this host has ifupdown as before: after " in refused.stderr
     assert enis[0].address in refused.stderr
     everything_answers(machine, enis)
-    assert differences(before, seen(machine)) == []
     machine.shell("systemctl reset-failed")
+    assert_as(machine, before)
 
 
 def test_one_that_is_killed_goes_back_too(machine, enis, report):
@@ -145,7 +155,7 @@ def test_one_that_is_killed_goes_back_too(machine, enis, report):
         wait_for(lambda: machine.shell(state) == "failed\n", PATIENCE)
     machine.shell("rm {}; systemctl reset-failed".format(MINE))
     everything_answers(machine, enis)
-    assert differences(before, seen(machine)) == []
+    assert_as(machine, before)
 
 
 def test_to_networkd_with_connections_open(machine, enis, report):
@@ -163,7 +173,7 @@ def test_it_is_networkds_after_a_reboot(machine, enis):
     assert machine.boot() == []
     everything_answers(machine, enis)
     assert has(machine) == "this host has networkd already: nothing to do"
-    machine.shell("systemd-run --unit=echo python3 -c '{}'".format(ECHO))
+    serve(machine)
 
 
 def test_back_with_connections_open(machine, enis, report):

@@ -12,11 +12,12 @@ from ec2net_legacy._typing import TYPE_CHECKING
 from ec2net_legacy.commands.switch import intended as intentions
 from ec2net_legacy.commands.switch import units
 from ec2net_legacy.errors import CommandError, Ec2netError, HostError
+from ec2net_legacy.host import rundir
 from ec2net_legacy.kernel.iproute import apply_changes
 from ec2net_legacy.switching import state, verdict
 
 if TYPE_CHECKING:
-    from typing import Any, Callable, Iterator, List
+    from typing import Any, Callable, Iterator, List, Optional
 
     from ec2net_legacy.commands.switch.intended import Intended
     from ec2net_legacy.kernel.diff import Change
@@ -24,13 +25,13 @@ if TYPE_CHECKING:
     from ec2net_legacy.switching.state import State
 
 _UNIT = "ec2net-switch@{0}.service"
-# Seconds: by when everything has to be there again, and how often that is looked at.
+# Seconds: by when everything has to be there again, and how often that is looked at. What is not
+# there so long after the program has said that it is through does not come any more.
 _PROVING = 60.0
+_THROUGH = 10.0
 _POLL = 0.5
 # The unit ends by itself before that.
 _LONGEST_UNIT = 900.0
-# No interface can have this name.
-_LOCK = "the switch"
 _ENDED_BEFORE = "it was ended before it was through"
 
 Proposal = namedtuple("Proposal", ["intended", "text"])
@@ -88,37 +89,49 @@ def hand_over(host, there):
 def carry_out(host, there):
     # type: (Host, str) -> int
     """Do the switch and prove it: the unit's own part. Raises Ec2netError when all is as it was."""
-    with _alone(host):
-        _undo(host, _ENDED_BEFORE)
-        intended = propose(host, there).intended
-        if intended is None:
-            return 0
-        trial = _begun(host, intended)
-        way = intentions.WAYS[there](host)
-        try:
-            _change(host, intended, trial, way)
-        except Ec2netError as error:
-            _undo(host, "{0}".format(error))
-            raise
-        state.write(host.files, trial._replace(phase=state.DONE, kept=way.keeps(trial)))
-        _apply(host, verdict.superseded(trial.routes, host.kernel([4, 6])))
+    try:
+        with _alone(host):
+            _undo(host, _ENDED_BEFORE)
+            intended = propose(host, there).intended
+            if intended is not None:
+                _try(host, intended)
+                log.info("this host has %s now", there)
+    finally:
         units.watch(host)
-        log.info("this host has %s now", there)
     return 0
+
+
+def _try(host, intended):
+    # type: (Host, Intended) -> None
+    """Switch, prove it, and have it last; go back where that fails, and raise why."""
+    trial = _begun(host, intended)
+    way = intentions.WAYS[intended.there](host)
+    try:
+        way.try_it(intended, trial)
+        host.forget_kernel()
+        _prove(host, trial, lambda: way.not_yet(intended))
+        way.settle(intended, trial)
+    except Ec2netError as error:
+        _undo(host, "{0}".format(error))
+        raise
+    state.write(host.files, trial._replace(phase=state.DONE, kept=way.keeps(trial)))
+    _apply(host, verdict.superseded(trial.routes, host.kernel([4, 6])))
 
 
 def end(host):
     # type: (Host) -> int
     """Take back what a switch that was killed has done; do nothing after one that has ended."""
     with _alone(host):
-        _undo(host, _ENDED_BEFORE)
+        was_begun = _undo(host, _ENDED_BEFORE)
+    if was_begun:
+        units.watch(host)
     return 0
 
 
 def _alone(host):
     # type: (Host) -> Any
-    """Keep another switch from beginning meanwhile. Raises LockHeld."""
-    return host.run_directory.lock(_LOCK, 0.0)
+    """Keep another switch from beginning meanwhile, and refreshes. Raises LockHeld."""
+    return host.run_directory.lock(rundir.SWITCH, 0.0)
 
 
 def _begun(host, intended):
@@ -143,36 +156,32 @@ def _begun(host, intended):
     return trial
 
 
-def _change(host, intended, trial, way):
-    # type: (Host, Intended, State, Any) -> None
-    units.stop_watching(host)
-    way.try_it(intended, trial)
-    host.forget_kernel()
-    _prove(host, trial, lambda: way.not_yet(intended))
-    way.settle(intended, trial)
-
-
 def _prove(host, trial, not_yet):
     # type: (Host, State, Callable[[], List[str]]) -> None
     """Wait until the host has all that it had. Raises HostError that says what it lacks."""
-    end = host.clock() + _PROVING
+    began = host.clock()
+    through = None  # type: Optional[float]
     while True:
-        said = verdict.lacking(trial.addresses, trial.routes, host.kernel([4, 6])) or not_yet()
-        said = said or intentions.no_metadata(host)
+        coming = not_yet()
+        lacking = verdict.lacking(trial.addresses, trial.routes, host.kernel([4, 6]))
+        said = lacking + coming or intentions.no_metadata(host)
         if not said:
             return
-        if host.clock() >= end:
-            raise HostError("after {0:.0f} s {1}".format(_PROVING, "; ".join(said)))
+        now = host.clock()
+        through = None if coming or not lacking else through or now
+        is_hopeless = through is not None and now >= through + _THROUGH
+        if is_hopeless or now >= began + _PROVING:
+            raise HostError("after {0:.0f} s {1}".format(now - began, "; ".join(said)))
         log.debug("not yet: %s", "; ".join(said))
         host.sleep(_POLL)
 
 
 def _undo(host, why):
-    # type: (Host, str) -> None
-    """Take back what a switch has done so far, if it has not ended."""
+    # type: (Host, str) -> bool
+    """Take back what a switch has done so far; return False where none has begun and not ended."""
     trial = state.read(host.files)
     if trial.phase != state.TRIAL:
-        return
+        return False
     log.warning("going back to %s: %s", trial.here, why)
     for step in _steps_back(host, trial):
         try:
@@ -181,7 +190,7 @@ def _undo(host, why):
             # The rest is all the more needed.
             log.error("%s", error)
     state.write(host.files, trial._replace(phase=state.UNDONE, why=why))
-    units.watch(host)
+    return True
 
 
 def _steps_back(host, trial):
@@ -190,15 +199,11 @@ def _steps_back(host, trial):
     yield lambda: host.files.put(trial.before)
     yield lambda: units.enable_as(host, trial.units)
     yield lambda: units.put_resolv(host, trial.resolv)
-    yield lambda: _restore(host, trial)
     yield lambda: intentions.WAYS[trial.here](host).resume(trial)
-    # What the former has done once more may have left something out, as for an address of its own.
-    yield lambda: _restore(host, trial)
-
-
-def _restore(host, trial):
-    # type: (Host, State) -> None
-    _apply(host, verdict.restoring(trial.addresses, trial.routes, host.kernel([4, 6])))
+    # After that, because the former's own addresses have a lifetime and a broadcast address.
+    yield lambda: _apply(
+        host, verdict.restoring(trial.addresses, trial.routes, host.kernel([4, 6]))
+    )
 
 
 def _apply(host, steps):

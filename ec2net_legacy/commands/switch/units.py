@@ -17,8 +17,7 @@ IFUPDOWN = "networking.service"
 RESOLVED = "systemd-resolved.service"
 RESOLV = "/etc/resolv.conf"
 STUB = "/run/systemd/resolve/stub-resolv.conf"
-# What would look at a host that is neither the one nor the other.
-_WATCHERS = ("ec2net-refresh.timer", "ec2net-networkd.path")
+_WATCHER = "ec2net-networkd.path"
 _REFRESH = "ec2net-refresh.service"
 # Seconds, of one systemctl.
 _LONGEST = 120.0
@@ -86,19 +85,13 @@ def put_resolv(host, before):
         host.files.put({RESOLV: text})
 
 
-def stop_watching(host):
-    # type: (Host) -> None
-    """Keep what looks at the host by itself from doing so; what is not installed is not missed."""
-    for unit in _WATCHERS + (_REFRESH,):
-        _try(host, "stop", unit)
-
-
 def watch(host):
     # type: (Host) -> None
-    """Have the host looked at again, at once for the first time."""
-    _try(host, "start", _WATCHERS[0])
-    if is_active(host, NETWORKD):
-        _try(host, "start", _WATCHERS[1])
+    """Have the host looked at, and again when networkd does something, if it runs.
+
+    What is not installed is not missed.
+    """
+    _try(host, "start" if is_active(host, NETWORKD) else "stop", _WATCHER)
     _try(host, "--no-block", "start", _REFRESH)
 
 
