@@ -20,13 +20,15 @@ LEASE_TIMEOUT = 5
 # Where /lib leads to /usr/lib this is the same.
 UNITDIR = /lib/systemd/system
 RULESDIR = /lib/udev/rules.d
+# For a package, which keeps its own record, enables units and compiles on the host: yes or no.
+PACKAGING = no
 
 tools = .build/venv
 nox = $(tools)/bin/nox
 
 # A target's prerequisites come one after the other: setup installs what the next one needs.
 .NOTPARALLEL:
-.PHONY: help setup check test unit static lab-test test-vm demo bench install uninstall clean
+.PHONY: help setup check test unit static lab-test test-vm demo bench install uninstall deb clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -80,6 +82,10 @@ install uninstall: export REFRESH := $(REFRESH)
 install uninstall: export LEASE_TIMEOUT := $(LEASE_TIMEOUT)
 install uninstall: export UNITDIR := $(UNITDIR)
 install uninstall: export RULESDIR := $(RULESDIR)
+install uninstall: export PACKAGING := $(PACKAGING)
+
+deb: ## build the Debian packages into dist/
+	@packaging/build-deb dist
 
 clean: ## remove what the other targets made in this tree
 	rm -rf .build *.egg-info build
