@@ -27,12 +27,14 @@ Arguments = namedtuple(
         "incoming",
         "jitter",
         "within",
+        "check",
     ],
 )
 """What a command was given. `command`: the sub-command of ec2net; `action`: of ec2net-hotplug;
-`source`, `destination` and `incoming`: of the packet to explain; `jitter` and `within`: seconds."""
+`source`, `destination` and `incoming`: of the packet to explain; `jitter` and `within`: seconds;
+`check`: the path of a file with settings, as it was given."""
 
-NOTHING = Arguments("", None, None, False, None, None, None, 0.0, WITHIN)
+NOTHING = Arguments("", None, None, False, None, None, None, 0.0, WITHIN, None)
 
 _ONE_ARGUMENT = {"ec2net-hotplug": "action", "ec2ifup": "interface", "ec2ifdown": "interface"}
 

@@ -28,6 +28,7 @@ _COMMANDS = (
     ("status", "show every interface and whether it is as AWS says"),
     ("explain", "show the rules and the route table that decide about a packet"),
     ("refresh", "bring every configured interface in step with metadata"),
+    ("config", "show the settings and where each comes from, or check a file"),
     ("lease", "do what dhclient's $reason asks for $interface; its hook calls this"),
 )
 
@@ -35,6 +36,12 @@ _COMMANDS = (
 def parse(program, argv):
     # type: (str, List[str]) -> argparse.Namespace
     """Return what `program` was given. Raises UsageError; SystemExit after --help or --version."""
+    return parser_of(program).parse_args(argv)
+
+
+def parser_of(program):
+    # type: (str) -> argparse.ArgumentParser
+    """Return the parser of `program`; manual pages and completions are made from it, too."""
     parser = _Parser(
         prog=program,
         description=_PROGRAMS[program],
@@ -58,13 +65,13 @@ def parse(program, argv):
                 formatter_class=_formatter,
             )
             _add_options(command, name)
-    return parser.parse_args(argv)
+    return parser
 
 
 def _add_options(command, name):
     # type: (Any, str) -> None
     """Give a sub-command of ec2net its options."""
-    if name in ("plan", "status"):
+    if name in ("plan", "status", "config"):
         command.add_argument("--json", action="store_true", help="print JSON")
     command.add_argument("--debug", action="store_true", help="show every step on stderr")
     if name in ("plan", "refresh"):
@@ -75,6 +82,8 @@ def _add_options(command, name):
         command.add_argument(
             "--in", dest="incoming", metavar="INTERFACE", help="by which it comes to this host"
         )
+    if name == "config":
+        command.add_argument("--check", metavar="FILE", help="show all that is wrong with FILE")
     times = {
         "refresh": ("--jitter", 0.0, "wait before"),
         "lease": ("--within", arguments.WITHIN, "by when to be done"),
