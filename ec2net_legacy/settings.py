@@ -5,7 +5,7 @@ import errno
 import math
 import re
 
-from ec2net_legacy._cheap import namedtuple
+from ec2net_legacy._cheap import namedtuple, pattern
 from ec2net_legacy._compat import native_path, quoted
 from ec2net_legacy._typing import TYPE_CHECKING
 from ec2net_legacy.errors import SettingsError, TooLarge
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 PATH = "/etc/ec2net/ec2net.conf"
 _LARGEST = 1 << 20
+
+# The file that is installed sets nothing, which is told without the library that reads such files.
+_LINE_THAT_MAY_SET = pattern(br"(?m)^(?![ \t]*(#[ -~\t]*|\[metadata\])?\r?$)")
 
 Settings = namedtuple(
     "Settings",
@@ -89,7 +92,9 @@ def load(path=PATH):
     # type: (str) -> Settings
     """Return the settings in the file `path`, the defaults where it does not exist."""
     content = read(path)
-    return DEFAULTS if content is None else _approved(check_content(content, path), path)
+    if content is None or not _LINE_THAT_MAY_SET.search(content):
+        return DEFAULTS
+    return _approved(check_content(content, path), path)
 
 
 def parse(lines, path=PATH):
