@@ -53,7 +53,7 @@ def parser_of(program):
     if program == "ec2net-hotplug":
         parser.add_argument("action", nargs="?", help="add or remove; wins over $ACTION")
     elif program in ("ec2ifup", "ec2ifdown"):
-        parser.add_argument("interface")
+        parser.add_argument("interface", help="its name, such as eth1")
     elif program == "ec2net":
         commands = parser.add_subparsers(dest="command", metavar="COMMAND")
         for name, description in _COMMANDS:
@@ -77,16 +77,19 @@ def _add_options(command, name):
     if name in ("plan", "refresh"):
         command.add_argument("interface", nargs="?", help="just this one")
     if name == "explain":
-        command.add_argument("--from", dest="source", metavar="ADDRESS")
-        command.add_argument("--to", dest="destination", required=True, metavar="ADDRESS")
+        command.add_argument("--from", dest="source", metavar="ADDRESS", help="the source")
         command.add_argument(
-            "--in", dest="incoming", metavar="INTERFACE", help="by which it comes to this host"
+            "--to", dest="destination", required=True, metavar="ADDRESS", help="the destination"
+        )
+        command.add_argument(
+            "--in", dest="incoming", metavar="INTERFACE", help="by which it comes; needs --from"
         )
     if name == "config":
         command.add_argument("--check", metavar="FILE", help="show all that is wrong with FILE")
+    usual = "by when to be done (default {0:g})".format(arguments.WITHIN)
     times = {
-        "refresh": ("--jitter", 0.0, "wait before"),
-        "lease": ("--within", arguments.WITHIN, "by when to be done"),
+        "refresh": ("--jitter", 0.0, "wait at random before, at most so long"),
+        "lease": ("--within", arguments.WITHIN, usual),
     }
     if name in times:
         option, default, described = times[name]

@@ -27,7 +27,11 @@ IN_THE_WAY = (
 
 
 def make(target, tree, **variables):
-    """Run make with DESTDIR=`tree`; return what it says."""
+    """Run make with DESTDIR=`tree`; return what it says.
+
+    Whether this tree has manual pages and completions makes no difference, unless BUILT says where.
+    """
+    variables.setdefault("BUILT", "/nonexistent")
     settings = ["{}={}".format(*item) for item in variables.items()]
     command = ["make", "-s", "-C", str(REPOSITORY), target, "DESTDIR={}".format(tree)]
     return subprocess.run(
