@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _EPILOG = """exit codes: 0 done or nothing to do, 1 failed, 2 wrong usage,
 75 metadata unavailable, and nothing that depends on it changed"""
 
-_PROGRAMS = {
+PROGRAMS = {
     "ec2net-hotplug": "Configure the interface INTERFACE, or take that away.",
     "ec2ifup": "Configure an interface from metadata and bring it up.",
     "ec2ifdown": "Take an interface down and its configuration away.",
@@ -44,7 +44,7 @@ def parser_of(program):
     """Return the parser of `program`; manual pages and completions are made from it, too."""
     parser = _Parser(
         prog=program,
-        description=_PROGRAMS[program],
+        description=PROGRAMS[program],
         epilog=_EPILOG,
         formatter_class=_formatter,
     )
