@@ -19,7 +19,7 @@ PATH = "/etc/ec2net/ec2net.conf"
 _LARGEST = 1 << 20
 
 # The file that is installed sets nothing, which is told without the library that reads such files.
-_LINE_THAT_MAY_SET = pattern(br"(?m)^(?![ \t]*(#[ -~\t]*|\[metadata\])?\r?$)")
+_LINE_THAT_MAY_SET = pattern(r"(?m)^(?![ \t]*(#[ -~\t]*|\[metadata\])?\r?$)")
 
 Settings = namedtuple(
     "Settings",
@@ -92,7 +92,7 @@ def load(path=PATH):
     # type: (str) -> Settings
     """Return the settings in the file `path`, the defaults where it does not exist."""
     content = read(path)
-    if content is None or not _LINE_THAT_MAY_SET.search(content):
+    if content is None or not _LINE_THAT_MAY_SET.search(content.decode("latin-1")):
         return DEFAULTS
     return _approved(check_content(content, path), path)
 
