@@ -1,6 +1,8 @@
 """ec2net.conf: what it may say, and what an administrator reads who got it wrong."""
 from __future__ import absolute_import, print_function, unicode_literals
 
+import sys
+
 import pytest
 
 from ec2net_legacy import settings
@@ -179,3 +181,23 @@ def test_settings_are_not_read_without_an_end(tmpdir):
     path.write("# " + "x" * (1 << 20))
     said = raised(SettingsError, settings.load, "{0}".format(path))
     assert "{0} is too large".format(path) in said
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\n \n", b"# a\n\t# b = 1\n[metadata]\n#c = 2", b"# a\r\n[metadata]\r\n"],
+    ids=["empty", "blank", "commented out", "lines of Windows"],
+)
+def test_a_file_that_sets_nothing_is_read_without_configobj(tmpdir, monkeypatch, content):
+    monkeypatch.setitem(sys.modules, "configobj", None)
+    tmpdir.join("x.conf").write_binary(content)
+    assert settings.load(str(tmpdir.join("x.conf"))) == settings.DEFAULTS
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"#\ra = 1", b"#\x0ca = 1", b"[meta]", b"#\n\na = 1", b"[metadata] a", b"# \xff"],
+)
+def test_every_other_file_is_read_to_its_end(tmpdir, content):
+    tmpdir.join("x.conf").write_binary(content)
+    raised(SettingsError, settings.load, str(tmpdir.join("x.conf")))
