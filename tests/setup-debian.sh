@@ -12,8 +12,8 @@ set -- dnsmasq-base ifupdown iproute2 iptables iputils-ping isc-dhcp-client make
     python3 python3-configobj python3-requests util-linux
 [ "$wanted" = demo ] || set -- "$@" bash-completion busybox-static checkpolicy dbus-daemon debhelper \
     debian-archive-keyring debootstrap dh-python e2fsprogs git lintian man-db mandoc procps python3-docutils \
-    python3-shtab python3-venv qemu-system-x86 qemu-utils rpm rpmlint semodule-utils shellcheck strace systemd \
-    zsh
+    python3-shtab python3-venv qemu-system-x86 qemu-utils rpm rpmlint semodule-utils setools shellcheck \
+    strace systemd zsh
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
     echo "$0: neither Debian nor a derivative: install these yourself, or their like: $*"
