@@ -31,7 +31,7 @@ nox = $(tools)/bin/nox
 
 # A target's prerequisites come one after the other: setup installs what the next one needs.
 .NOTPARALLEL:
-.PHONY: help setup check test unit static lab-test test-vm demo bench install uninstall deb man completion clean
+.PHONY: help setup check test unit static lab-test test-vm demo bench install uninstall deb dist man completion clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -91,6 +91,9 @@ install uninstall: export PACKAGING := $(PACKAGING)
 deb: ## build the Debian packages into dist/
 	@packaging/build-deb dist
 
+dist: ## build sdist, wheel, debs and rpms in dist/, with SHA256SUMS
+	@BUILD_PYTHON="$(BUILD_PYTHON)" packaging/build-dist dist
+
 man: ## make the manual pages in .build/man, with docutils (python3-docutils)
 	$(BUILD_PYTHON) packaging/man_pages.py $(BUILT)/man
 
@@ -98,6 +101,6 @@ completion: ## make what completes commands in bash and zsh, with shtab (python3
 	$(BUILD_PYTHON) packaging/completion.py $(BUILT)/completion
 
 clean: ## remove what the other targets made in this tree
-	rm -rf .build *.egg-info build
+	rm -rf .build *.egg-info build dist
 	find . -name __pycache__ -prune -exec rm -rf {} +
 	find . -name '*.py[co]' -delete
