@@ -114,6 +114,7 @@ def test_what_is_shown_is_not_done(hosts, host):
     said = switch.propose(host, "networkd").text
     assert "\nwrite /{0}\n".format(ETH0) in said
     assert "\ndelete /{0}\n".format(ETH1) in said
+    assert [line for line in said.splitlines() if len(line) > 80] == []
     assert texts(hosts) == before and host.runner.shown == []
 
 

@@ -12,7 +12,8 @@ from tests.lab.namespaces import wait_for
 from tests.vm.conftest import on_releases
 from tests.vm.watch import PATIENCE, answered, assert_no_drops, differences, look
 
-pytestmark = on_releases("switch")
+# Debian 13 with dhclient, as after an upgrade from 12.
+pytestmark = on_releases("switch", releases=["bookworm", "trixie"])
 
 PORT = 4000
 ECHO = """

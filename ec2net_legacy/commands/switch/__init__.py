@@ -59,11 +59,11 @@ def _text(intended):
     for path in sorted(intended.files):
         text = intended.files[path]
         lines += ["", "{0} {1}".format("delete" if text is None else "write", path)]
-        lines += ["  " + line for line in (text or "").splitlines()]
+        lines += ["+" + line for line in (text or "").splitlines()]
     lines += [""] + intended.steps + [
         "",
-        "--yes does it. All is taken back if the host does not have its addresses and default",
-        "routes within {0:.0f} s, or metadata does not answer.".format(_PROVING),
+        "--yes does it. All is taken back if the host does not have its addresses and",
+        "default routes within {0:.0f} s, or metadata does not answer.".format(_PROVING),
     ]
     return "\n".join(lines) + "\n"
 
