@@ -65,11 +65,6 @@ def refresh(lab):
     return lab.host(["sh", "-c", shell]).stderr
 
 
-def reloads(lab):
-    """Return how often networkd was asked to read its files; its log is to be that of `debug`."""
-    return len(re.findall(r"method_call .*member=Reload ", lab.networkd.log()))
-
-
 def state(lab, name="eth1"):
     """Return what status says of an interface."""
     return status(lab)[name]["state"]
@@ -104,7 +99,7 @@ def test_fifty_addresses_come_and_go_unnoticed(lab):
     lab.host(["ec2ifup", "eth1"])
     lab.networkd.wait("eth1")
     lab.host(["ip", "route", "add", "198.18.1.0/24", "via", "10.0.1.1", "dev", "eth1"])
-    before, count = look(lab), reloads(lab)
+    before, count = look(lab), lab.networkd.reloads()
     assert count > 0
     many = ["10.0.1.{}".format(last) for last in range(100, 150)]
     with pinged(lab, eni.addresses):
@@ -119,7 +114,7 @@ def test_fifty_addresses_come_and_go_unnoticed(lab):
     assert changes(before, look(lab)) == []
     shown = lab.host(["ip", "route", "show", "root", "198.18.0.0/16"]).stdout
     assert shown.count("via 10.0.1.1 dev eth1") == 2
-    assert reloads(lab) == count
+    assert lab.networkd.reloads() == count
 
 
 def test_what_others_do_to_networkd_takes_nothing_of_ours(lab, eni):
@@ -314,20 +309,6 @@ def test_an_ipv6_only_eni(lab):
     assert all(lab.sent("eth1", one) for one in eni.ipv6)
     lab.host(["ec2ifdown", "eth1"])
     assert changes(before, look(lab)) == []
-
-
-def test_fifteen_enis_at_once(lab):
-    lab.networkd.restart("debug")
-    every = []
-    for number in range(1, 16):
-        every += lab.attach("eth{}".format(number), addresses=2).addresses
-    lab.host(["ec2ifscan"], timeout=120)
-    assert unreachable(lab, every) == []
-    assert [row["state"] for row in status(lab).values()].count("in step") == 15
-    # One for each, and none makes networkd configure another anew.
-    assert (reloads(lab), refresh(lab), reloads(lab)) == (15, "", 15)
-    log = lab.networkd.log()
-    assert [log.count("\neth{}: Gained carrier".format(one)) for one in range(1, 16)] == [1] * 15
 
 
 @once

@@ -4,12 +4,14 @@ from __future__ import absolute_import, print_function, unicode_literals
 import pytest
 
 from ec2net_legacy import distributions
+from ec2net_legacy.distributions import networkd
 from ec2net_legacy.distributions.networkd import links
 from tests.unit import flows
 from tests.unit.enis import ENIS, eni_of, state_of
 from tests.unit.fakes import (
     PRIMARY,
     SECOND,
+    THIRD,
     FakeDevices,
     FakeReader,
     eni_texts,
@@ -207,7 +209,8 @@ def test_what_is_ours_is_taken_down_and_networkd_forgets_it(machine):
     assert not machine.files.exists(OURS)
 
 
-def test_a_reload_that_is_refused_during_another_is_asked_for_again(machine, monkeypatch):
+@pytest.mark.parametrize("verb", ["up", "down"])
+def test_a_reload_that_is_refused_during_another_is_asked_for_again(machine, monkeypatch, verb):
     flows.add(machine, "eth1")
     refused = [1, 1]
     real = machine.runner.run_visibly
@@ -218,5 +221,58 @@ def test_a_reload_that_is_refused_during_another_is_asked_for_again(machine, mon
 
     monkeypatch.setattr(machine.runner, "run_visibly", run_visibly)
     # No lease comes: an administrator sees that from the log.
-    flows.up(machine, "eth1")
+    getattr(flows, verb)(machine, "eth1")
     assert machine.runner.shown.count(["networkctl", "reload"]) == 3
+
+
+def test_a_scan_has_networkd_read_the_files_of_all_enis_at_once(machine):
+    third = {THIRD: eni_texts(2)}
+    tree = metadata_tree(dict({PRIMARY: eni_texts(0), SECOND: eni_texts(1)}, **third), PRIMARY)
+    machine.session.answers.update(tree)
+    machine.devices.shown["eth2"] = nic("eth2", THIRD, index=4)
+    flows.catch_up(machine)
+    assert machine.files.exists(OURS.replace("eth1", "eth2"))
+    assert [argv[0] for argv in machine.runner.shown] == ["networkctl", "ip", "ip"]
+
+
+@pytest.mark.parametrize("killed_over", ["put", "run"])
+def test_what_a_refresh_that_died_wrote_is_read_after_the_next_one(
+    machine, tmpdir, monkeypatch, killed_over
+):
+    # The fake kernel has rules without.
+    monkeypatch.setattr(networkd.Distribution, "RULE_WORDS", "")
+    flows.up(machine, "eth1")
+    lease = "3: eth1    inet 10.0.1.10/24 scope global eth1\n"
+    machine.runner.kernel[4] = lease + machine.runner.kernel[4]
+    machine.devices.shown["eth1"] = nic("eth1", SECOND, up=True, index=3)
+    assert flows.refresh(machine)[1] == []
+
+    def reloads():
+        return [argv for argv, _ in machine.runner.ran].count(["networkctl", "reload"])
+
+    before = machine.files.read(OURS)
+    assert reloads() == 0
+    tmpdir.join("root" + DROP_IN).write("[X-EC2Net]\nMAINROUTETABLE=no\n", ensure=True)
+    with monkeypatch.context() as killed:
+        put_files, run_command = machine.files.put, machine.runner.run
+
+        def put(files):
+            put_files(files)
+            raise KeyboardInterrupt
+
+        def run(argv, stdin=""):
+            if argv[0] == "networkctl":
+                raise KeyboardInterrupt
+            return run_command(argv, stdin)
+
+        if killed_over == "put":
+            killed.setattr(machine.files, "put", put)
+        else:
+            killed.setattr(machine.runner, "run", run)
+        with pytest.raises(KeyboardInterrupt):
+            flows.refresh(machine)
+    assert machine.files.read(OURS) != before
+    for _ in range(2):
+        machine.clock.now += 60
+        assert flows.refresh(machine)[1] == []
+        assert reloads() == 1
