@@ -201,9 +201,12 @@ def test_a_boot_without_metadata_goes_by_the_kept_files(lab, eni):
     assert lab.drops("eth0") + lab.drops("eth1") == 0
     said = lab.host(["ec2net", "status"], check=False)
     assert (said.returncode, "403" in said.stderr) == (75, True)
+    assert said.stdout.count("last known configuration, from before the boot") == 1
     lab.imds_endpoint("enabled")
     refresh(lab)
     assert (sorted(rules(lab)), state(lab)) == (sorted(before), "in step")
+    lab.imds_endpoint("disabled")
+    assert "last known" not in lab.host(["ec2net", "status"], check=False).stdout
 
 
 @once
