@@ -82,6 +82,8 @@ def test_every_address_answers_and_nothing_more_is_done(lab, eni):
     lab.networkd.wait("eth1")
     shown = lab.host(["networkctl", "--no-pager", "status", "eth1"]).stdout
     assert "Network File: " + OURS in shown and "State: routable (configured)" in shown
+    default = lab.host(["ip", "-6", "route", "show", "default", "dev", "eth1"]).stdout
+    assert default.count("default") == default.count(" metric 10001 ") == 1
     before, stat = look(lab), lab.host(["stat", "-c", "%i %Y %Z", OURS]).stdout
     assert state(lab) == "in step"
     assert (refresh(lab), refresh(lab)) == ("", "")
