@@ -8,7 +8,7 @@ says what is there.
 """
 from __future__ import absolute_import, print_function, unicode_literals
 
-from ec2net_legacy import log, record, shared
+from ec2net_legacy import daemon, log, record, shared
 from ec2net_legacy._typing import TYPE_CHECKING
 from ec2net_legacy.errors import CommandError, HostError
 from ec2net_legacy.kernel import iproute, netfilter
@@ -16,7 +16,7 @@ from ec2net_legacy.look import Look
 from ec2net_legacy.model import MAIN_TABLE, Chain, Group, MainFirst, Parameter, Rule
 
 if TYPE_CHECKING:
-    from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Set
+    from typing import Any, Dict, Iterable, List, Optional, Sequence, Set
 
     from ec2net_legacy.kernel.diff import Change
     from ec2net_legacy.kernel.parse import KernelState
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 
 # Kernels before 4.8 may have a rule several times, of which a deletion takes one.
 _MOST_ROUNDS = 3
-# How often a daemon is asked that is at the like for somebody else, and how many seconds apart.
-_MOST_TURNS = 20
-_TURN = 0.5
 
 
 def carry_out(host, plan, asked):
@@ -48,7 +45,13 @@ def prepare(host, plan):
         return
     # A reading that leads to a failure must not make the next run content with it.
     record.change(host.run_directory, plan.name, reading=None, **_items(plan.underway))
+    daemon_reads = bool(plan.files) and Look(host).distribution.is_read(plan.files)
+    if daemon_reads:
+        # If this run dies before, the next one that is through with its own has them read.
+        daemon.announce(host, daemon.NEVER)
     changed = host.files.put(plan.files)
+    if daemon_reads:
+        daemon.announce(host, host.clock())
     written = [path for path in changed if plan.files[path] is not None]
     if written:
         from ec2net_legacy.host import selinux
@@ -63,7 +66,8 @@ def finish(host, plans, asked):
     Raises CommandError naming what the kernel does not have, or still has, after that.
     """
     prepared = [plan for plan in plans if not plan.left_alone]
-    _reload(host, [path for plan in prepared if plan.live for path in plan.files])
+    if any(plan.live for plan in prepared) and daemon.is_due(host):
+        _have_files_read(host)
     # What is to be added to an interface that is not up, its file adds at ifup.
     steps = [step for plan in prepared for step in plan.steps if plan.live or not step.completes]
     apply_steps(host, steps)
@@ -74,13 +78,14 @@ def finish(host, plans, asked):
         record.change(host.run_directory, plan.name, **fields)
 
 
-def _reload(host, changed):
-    # type: (Host, List[str]) -> None
-    """Have the distribution read changed files of interfaces that are up, once for all of them."""
-    if not changed:
-        return
-    for command in Look(host).distribution.reload_commands(changed):
-        in_turn(host, _run, host, command)
+def _have_files_read(host):
+    # type: (Host) -> None
+    """Have the distribution's daemon read what was written, once for all interfaces."""
+    now, command = host.clock(), Look(host).distribution.RELOAD
+    # Another distribution may have been chosen since.
+    if command:
+        daemon.read_files(host, command, now, _run)
+        daemon.announce(host, now)
 
 
 def _run(host, command):
@@ -88,24 +93,6 @@ def _run(host, command):
     result = host.runner.run(command)
     if result.returncode:
         raise CommandError(command, result.returncode, result.stderr)
-
-
-def in_turn(host, run, *arguments):
-    # type: (Host, Callable[..., None], *Any) -> None
-    """Run what a daemon refuses while it is at the like for somebody else, until it is through.
-
-    networkd 257 does so with `reload`, as when two cards come in the same second. Raises the
-    CommandError of the last try.
-    """
-    for left in reversed(range(_MOST_TURNS)):
-        try:
-            run(*arguments)
-            return
-        except CommandError as error:
-            if not left:
-                raise
-            log.debug("%s", error)
-        host.sleep(_TURN)
 
 
 def _items(state):

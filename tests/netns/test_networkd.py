@@ -65,11 +65,6 @@ def refresh(lab):
     return lab.host(["sh", "-c", shell]).stderr
 
 
-def reloads(lab):
-    """Return how often networkd was asked to read its files; its log is to be that of `debug`."""
-    return len(re.findall(r"method_call .*member=Reload ", lab.networkd.log()))
-
-
 def state(lab, name="eth1"):
     """Return what status says of an interface."""
     return status(lab)[name]["state"]
@@ -87,6 +82,8 @@ def test_every_address_answers_and_nothing_more_is_done(lab, eni):
     lab.networkd.wait("eth1")
     shown = lab.host(["networkctl", "--no-pager", "status", "eth1"]).stdout
     assert "Network File: " + OURS in shown and "State: routable (configured)" in shown
+    default = lab.host(["ip", "-6", "route", "show", "default", "dev", "eth1"]).stdout
+    assert default.count("default") == default.count(" metric 10001 ") == 1
     before, stat = look(lab), lab.host(["stat", "-c", "%i %Y %Z", OURS]).stdout
     assert state(lab) == "in step"
     assert (refresh(lab), refresh(lab)) == ("", "")
@@ -104,7 +101,7 @@ def test_fifty_addresses_come_and_go_unnoticed(lab):
     lab.host(["ec2ifup", "eth1"])
     lab.networkd.wait("eth1")
     lab.host(["ip", "route", "add", "198.18.1.0/24", "via", "10.0.1.1", "dev", "eth1"])
-    before, count = look(lab), reloads(lab)
+    before, count = look(lab), lab.networkd.reloads()
     assert count > 0
     many = ["10.0.1.{}".format(last) for last in range(100, 150)]
     with pinged(lab, eni.addresses):
@@ -119,7 +116,7 @@ def test_fifty_addresses_come_and_go_unnoticed(lab):
     assert changes(before, look(lab)) == []
     shown = lab.host(["ip", "route", "show", "root", "198.18.0.0/16"]).stdout
     assert shown.count("via 10.0.1.1 dev eth1") == 2
-    assert reloads(lab) == count
+    assert lab.networkd.reloads() == count
 
 
 def test_what_others_do_to_networkd_takes_nothing_of_ours(lab, eni):
@@ -206,9 +203,12 @@ def test_a_boot_without_metadata_goes_by_the_kept_files(lab, eni):
     assert lab.drops("eth0") + lab.drops("eth1") == 0
     said = lab.host(["ec2net", "status"], check=False)
     assert (said.returncode, "403" in said.stderr) == (75, True)
+    assert said.stdout.count("last known configuration, from before the boot") == 1
     lab.imds_endpoint("enabled")
     refresh(lab)
     assert (sorted(rules(lab)), state(lab)) == (sorted(before), "in step")
+    lab.imds_endpoint("disabled")
+    assert "last known" not in lab.host(["ec2net", "status"], check=False).stdout
 
 
 @once
@@ -314,20 +314,6 @@ def test_an_ipv6_only_eni(lab):
     assert all(lab.sent("eth1", one) for one in eni.ipv6)
     lab.host(["ec2ifdown", "eth1"])
     assert changes(before, look(lab)) == []
-
-
-def test_fifteen_enis_at_once(lab):
-    lab.networkd.restart("debug")
-    every = []
-    for number in range(1, 16):
-        every += lab.attach("eth{}".format(number), addresses=2).addresses
-    lab.host(["ec2ifscan"], timeout=120)
-    assert unreachable(lab, every) == []
-    assert [row["state"] for row in status(lab).values()].count("in step") == 15
-    # One for each, and none makes networkd configure another anew.
-    assert (reloads(lab), refresh(lab), reloads(lab)) == (15, "", 15)
-    log = lab.networkd.log()
-    assert [log.count("\neth{}: Gained carrier".format(one)) for one in range(1, 16)] == [1] * 15
 
 
 @once

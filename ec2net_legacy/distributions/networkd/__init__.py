@@ -9,7 +9,7 @@ from ec2net_legacy.distributions import protocol, user_options
 from ec2net_legacy.distributions.networkd import links, units
 
 if TYPE_CHECKING:
-    from typing import Dict, List, Optional
+    from typing import Dict, Iterable, List, Optional
 
     from ec2net_legacy.model import Eni, InterfaceState
 
@@ -20,7 +20,6 @@ _ADMINISTRATORS = "/etc/systemd/network/"
 _ITEMS = ".items"
 # By these somebody's program writes a file that matches each card: they come first, by name.
 _GENERATED = ("/run/systemd/network/10-netplan-", "/etc/systemd/network/10-cloud-init-")
-_RELOAD = ["networkctl", "reload"]
 _FIRST = "07-"
 _USUAL = "70-"
 # Where Debian and others have the library whose name tells the version of systemd.
@@ -39,6 +38,7 @@ class Distribution(protocol.Distribution):
     name = "networkd"
     HAS_DHCLIENT = False
     HEARS_ROUTERS = True
+    RELOAD = ["networkctl", "reload"]
     # At its restart networkd takes away all rules that it did not make, but for the kernel's.
     RULE_WORDS = " protocol kernel"
 
@@ -46,25 +46,24 @@ class Distribution(protocol.Distribution):
         # type: (protocol.Reader) -> None
         self._reader = reader
 
-    def up_commands(self, interface):
-        # type: (str) -> List[List[str]]
+    def up_command(self, interface):
+        # type: (str) -> List[str]
         # networkd does not bring up again what somebody took down.
-        return [_RELOAD, ["ip", "link", "set", "dev", interface, "up"]]
+        return ["ip", "link", "set", "dev", interface, "up"]
 
     def down_command(self, interface):
         # type: (str) -> List[str]
         return ["ip", "link", "set", "dev", interface, "down"]
 
-    def reload_commands(self, changed):
-        # type: (List[str]) -> List[List[str]]
-        # Once for all of them. Each link whose file has changed asks for its lease again.
-        return [_RELOAD] if any(path.startswith(RUN) for path in changed) else []
+    def is_read(self, changed):
+        # type: (Iterable[str]) -> bool
+        return any(path.startswith(RUN) for path in changed)
 
     def forget_commands(self, interface):
         # type: (str) -> List[List[str]]
         # Some versions leave the lease's address on the link.
         flush = ["addr", "flush", "dev", interface, "scope", "global"]
-        return [_RELOAD, ["ip"] + flush, ["ip", "-6"] + flush]
+        return [self.RELOAD, ["ip"] + flush, ["ip", "-6"] + flush]
 
     def is_up(self, interface):
         # type: (str) -> bool
