@@ -6,6 +6,7 @@ import pytest
 from ec2net_legacy import distributions
 from ec2net_legacy.distributions import networkd
 from ec2net_legacy.distributions.networkd import links
+from ec2net_legacy.errors import HostError
 from tests.unit import flows
 from tests.unit.enis import ENIS, eni_of, state_of
 from tests.unit.fakes import (
@@ -18,7 +19,9 @@ from tests.unit.fakes import (
     make_host,
     metadata_tree,
     nic,
+    raised,
 )
+from tests.unit.hosts import tree
 
 LINKS = "/run/systemd/netif/links/"
 RUN = "/run/systemd/network/"
@@ -177,6 +180,29 @@ def test_a_version_gets_what_it_knows(version, in_main):
     assert "RouteTable=10001" in section
     router = "[Route]\nGateway=_ipv6ra\nMetric=10001\nTable=main\n"
     assert routes.startswith(router) == ("_ipv6ra" in routes) == in_main
+
+
+@pytest.mark.parametrize("version, fails", [(243, True), (244, False), (0, False)])
+def test_a_networkd_that_cannot_be_asked_to_read_is_an_error(version, fails):
+    if fails:
+        said = raised(HostError, host, version=version)
+        assert "is of version 243: expected 244 or later" in said
+    else:
+        host(version=version)
+
+
+def test_of_two_versions_the_younger_one_is_there():
+    earlier = {"/usr/lib/x86_64-linux-gnu/systemd/libsystemd-shared-241.so": ""}
+    assert "_ipv6ra" in written(earlier, version=257, case="dual stack")[OURS]
+
+
+@pytest.mark.parametrize("command", [flows.up, flows.down, flows.refresh])
+def test_with_an_old_networkd_nothing_is_changed(machine, tmpdir, command):
+    flows.add(machine, "eth1")
+    tmpdir.ensure("root/lib/systemd/libsystemd-shared-241.so")
+    before = tree(tmpdir)
+    assert "expected 244" in raised(HostError, command, machine, "eth1")
+    assert (tree(tmpdir), machine.runner.shown) == (before, [])
 
 
 def test_without_a_route_in_main_the_router_is_in_the_table_alone():

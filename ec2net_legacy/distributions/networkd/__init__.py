@@ -7,6 +7,7 @@ from ec2net_legacy._cheap import pattern
 from ec2net_legacy._typing import TYPE_CHECKING
 from ec2net_legacy.distributions import protocol, user_options
 from ec2net_legacy.distributions.networkd import links, units
+from ec2net_legacy.errors import HostError
 
 if TYPE_CHECKING:
     from typing import Dict, Iterable, List, Optional
@@ -20,6 +21,7 @@ _ADMINISTRATORS = "/etc/systemd/network/"
 _ITEMS = ".items"
 # By these somebody's program writes a file that matches each card: they come first, by name.
 _GENERATED = ("/run/systemd/network/10-netplan-", "/etc/systemd/network/10-cloud-init-")
+_OLDEST = 244
 _FIRST = "07-"
 _USUAL = "70-"
 # Where Debian and others have the library whose name tells the version of systemd.
@@ -44,7 +46,14 @@ class Distribution(protocol.Distribution):
 
     def __init__(self, reader):
         # type: (protocol.Reader) -> None
+        """Raises HostError where it could not be asked to read what is written."""
         self._reader = reader
+        version = self._version()
+        if version and version < _OLDEST:
+            raise HostError(
+                "systemd-networkd is of version {0}: expected {1} or later, which knows "
+                "`networkctl reload`".format(version, _OLDEST)
+            )
 
     def up_command(self, interface):
         # type: (str) -> List[str]
@@ -162,10 +171,11 @@ class Distribution(protocol.Distribution):
         # type: () -> int
         """Return systemd's version, 0 where it cannot be seen."""
         for place in _LIBRARIES:
-            for path in self._reader.glob(place):
-                found = _VERSION.search(path)
-                if found:
-                    return int(found.group(1))
+            found = [_VERSION.search(path) for path in self._reader.glob(place)]
+            # Of two, as during an upgrade, the younger one stays.
+            numbers = [int(one.group(1)) for one in found if one]
+            if numbers:
+                return max(numbers)
         return 0
 
 
