@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from tests import readme
 from tests.lab import networkd
 from tests.netns.driver import (
     hotplug,
@@ -100,7 +101,9 @@ def test_every_address_answers_and_nothing_more_is_done(lab, eni):
     assert unreachable(lab, prefix) == []
     lab.networkd.wait("eth1")
     shown = lab.host(["networkctl", "--no-pager", "status", "eth1"]).stdout
-    assert "Network File: " + OURS in shown and "State: routable (configured)" in shown
+    in_readme = readme.excerpt("networkctl status eth1")
+    assert set(in_readme) <= set(readme.lines_of(shown))
+    assert {"Network File: " + OURS, "State: routable (configured)"} < set(in_readme)
     before, stat = look(lab), lab.host(["stat", "-c", "%i %Y %Z", OURS]).stdout
     assert state(lab) == "in step"
     assert (refresh(lab), refresh(lab)) == ("", "")
