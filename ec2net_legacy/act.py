@@ -8,12 +8,20 @@ says what is there.
 """
 from __future__ import absolute_import, print_function, unicode_literals
 
-from ec2net_legacy import daemon, log, record, shared
+from ec2net_legacy import altnames, daemon, log, record, shared
 from ec2net_legacy._typing import TYPE_CHECKING
 from ec2net_legacy.errors import CommandError, HostError
 from ec2net_legacy.kernel import iproute, netfilter
 from ec2net_legacy.look import Look
-from ec2net_legacy.model import MAIN_TABLE, Chain, Group, MainFirst, Parameter, Rule
+from ec2net_legacy.model import (
+    MAIN_TABLE,
+    AlternativeName,
+    Chain,
+    Group,
+    MainFirst,
+    Parameter,
+    Rule,
+)
 
 if TYPE_CHECKING:
     from typing import Any, Dict, Iterable, List, Optional, Sequence, Set
@@ -151,7 +159,8 @@ def carry_out_shared(host, plan):
     """Carry out the plan for all ENIs; return it as it came true. The caller holds the host's lock.
 
     Raises HostError about what failed, when the rest is done. Marks of connections that cannot be
-    made are no failure, but a `problem` of the plan.
+    made are no failure, but a `problem` of the plan, nor are alternative names that there cannot
+    be.
     """
     if not plan.changes:
         record.change_host(host.run_directory, **plan.done._asdict())
@@ -167,22 +176,21 @@ def carry_out_shared(host, plan):
         problems.append("{0}".format(error))
     problems += set_parameters(host, shared.items(plan, Parameter))
     unmarked = _write_chains(host, plan)
+    names = _names_now(host, plan)
     refused = [rule for rule in shared.items(plan, MainFirst) if rule.family in cannot]
     done = plan.done._replace(
         items=tuple(item for item in plan.done.items if item not in refused),
         chains=tuple(sorted(set(plan.done.chains) | set(unmarked))),
         cannot=tuple(sorted(cannot)),
         failed=tuple(sorted(set(plan.done.failed) | set(unmarked))),
+        names=names,
     )
     if problems:
-        record.change_host(host.run_directory, cannot=done.cannot, failed=done.failed)
+        known = {"cannot": done.cannot, "failed": done.failed, "names": names}
+        record.change_host(host.run_directory, **known)
         raise HostError("; ".join(problems))
     record.change_host(host.run_directory, **done._asdict())
-    changes = [
-        step
-        for step in plan.changes
-        if not (isinstance(step.item, Chain) and step.item.family in unmarked)
-    ]
+    changes = [step for step in plan.changes if _came_true(step, unmarked, names)]
     said = [plan.problem] + [unmarked[family] for family in sorted(unmarked)]
     problem = "; ".join(problem for problem in said if problem)
     return plan._replace(changes=changes, done=done, problem=problem)
@@ -190,15 +198,17 @@ def carry_out_shared(host, plan):
 
 def _change_kernel(host, plan, cannot):
     # type: (Host, SharedPlan, Set[int]) -> None
-    """Change rules, routes and link groups; add to `cannot` the families in which main cannot be
-    first.
+    """Change rules, routes, link groups and names; add to `cannot` the families in which main
+    cannot be first.
 
     The rule of main is tried: kernels know its conditions since Linux 3.12, and an older one, with
-    a younger `ip`, takes the rule without them, that is for all packets.
+    a younger `ip`, takes the rule without them, that is for all packets. Alternative names are the
+    last: an `ip` before 5.4 reads nothing behind the first of them.
     """
     changes = [step for step in plan.changes if not isinstance(step.item, (Parameter, Chain))]
     tries = [step for step in changes if step.add and isinstance(step.item, MainFirst)]
-    steps = [step for step in changes if step not in tries and not isinstance(step.item, Group)]
+    others = [step for step in changes if isinstance(step.item, (Group, AlternativeName))]
+    steps = [step for step in changes if step not in tries and step not in others]
     families = sorted({step.family for step in steps + tries})
     had = host.known_kernel(families)
     said = _attempt(host, changes)
@@ -233,6 +243,7 @@ def _attempt(host, changes):
     try:
         _change(host, changes)
     except HostError as error:
+        log.debug("%s", error)
         return "{0}".format(error)
     return ""
 
@@ -274,3 +285,23 @@ def _write_chains(host, plan):
             except HostError as error:
                 failed[step.item.family] = "{0}".format(error)
     return failed
+
+
+def _names_now(host, plan):
+    # type: (Host, SharedPlan) -> Dict[str, record.Names]
+    """Return what is to be remembered of alternative names, which may have been refused."""
+    names = plan.done.names  # type: Dict[str, record.Names]
+    if any(isinstance(step.item, AlternativeName) for step in plan.changes):
+        return altnames.came_true(plan.before.names, names, host.alternative_names())
+    return names
+
+
+def _came_true(step, unmarked, names):
+    # type: (Change, Dict[int, str], Dict[str, record.Names]) -> bool
+    """Return whether a change was made of which it is no failure if it cannot be made."""
+    item = step.item
+    if isinstance(item, Chain):
+        return item.family not in unmarked
+    if isinstance(item, AlternativeName):
+        return (item.device in names and item.name in names[item.device].given) is step.add
+    return True

@@ -62,11 +62,12 @@ def survey(host, name=None):
             # The other interfaces are of interest all the same.
             problem = error
             found.append((device, _unknown(host, interface, None, error)))
-    known = settle.cards_that_are_enis(host, listing.macs) if problem is None else None
+    enis = {one.name: one.eni for _, one in found if one.eni is not None}
+    known = settle.learned(host, listing.macs, listing.primary, enis) if problem is None else None
     states = {
         one.name: one.state for _, one in found if not one.left_alone and not one.is_primary
     }
-    return Survey(found, problem, settle.look_and_decide(host, states, known))
+    return Survey(found, problem, settle.look_and_decide(host, states, known, enis))
 
 
 def _unknown(host, interface, local, error):
