@@ -27,13 +27,21 @@ class Systemd(FakeRunner):
         self.units = {NETWORKD: [False, False], IFUPDOWN: [True, True]}
         self.version = "systemd 252 (252.38)\n"
         self.starting = None
+        self.made = ["198.18.0.0/15 via 10.0.0.1 \n"]
 
     def run(self, argv, stdin=""):
         if argv[0] == "networkctl":
             return Result(0, self.version, "")
         if argv[0] == "systemctl":
             return self._asked(argv)
+        if argv[2:3] == ["route"]:
+            return self._routes(argv)
         return super(Systemd, self).run(argv, stdin)
+
+    def _routes(self, argv):
+        if "del" in argv:
+            return Result(0, "", "")
+        return Result(0, "".join(self.made) if argv[-1] == "static" else "", "")
 
     def _asked(self, argv):
         verb, unit = [word for word in argv[1:] if not word.startswith("--")][-2:] if (
@@ -201,6 +209,15 @@ def test_a_lost_address_and_route_are_put_back(hosts, host):
     assert host.runner.changes[-2:] == [
         "addr add 10.0.0.10/24 dev eth0", "route add default via 10.0.0.1 dev eth0"]
     assert "10.0.0.10 is not on eth0" in state.read(host.files).why
+
+
+def test_routes_of_networkd_go_with_it(hosts, host):
+    host.runner.starting = lambda: host.runner.made.append("default via 10.0.0.1 metric 7 \n")
+    with pytest.raises(HostError):
+        switch.carry_out(host, "networkd")
+    deleted = [argv for argv, _ in host.runner.ran if argv[2:4] == ["route", "del"]]
+    assert deleted[0] == "ip -4 route del default via 10.0.0.1 metric 7 dev eth0".split()
+    assert [argv for argv in deleted if "198.18.0.0/15" in argv] == []
 
 
 def test_what_was_killed_is_taken_back_by_whoever_comes_next(hosts, host):

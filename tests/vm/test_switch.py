@@ -89,6 +89,8 @@ def seen(machine):
     """How the machine is, but for what is written down of the last switch."""
     found = look(machine)
     found["files"] = [line for line in found["files"] if "/switch.json" not in line]
+    # dhclient gives an address that is there its lifetime at the next renewal only.
+    found["addresses"] = [line.replace(" dynamic", "") for line in found["addresses"]]
     return found
 
 
