@@ -54,7 +54,7 @@ def ifscan():
 
 def ec2net():
     # type: () -> int
-    """``ec2net plan|status|explain|refresh|config|lease``: look, or keep in step."""
+    """``ec2net plan|status|explain|refresh|config|switch|lease``: look, or keep in step."""
     return _run("ec2net", _ec2net)
 
 
@@ -62,8 +62,15 @@ def _ec2net(given):
     # type: (Arguments) -> int
     # Python 2.7 and 3 differ in what a missing sub-command is.
     if not given.command:
-        raise UsageError("no command: expected plan, status, explain, refresh, config or lease")
-    commands = {"lease": _lease, "refresh": _refresh, "explain": _explain, "config": _config}
+        expected = "plan, status, explain, refresh, config, switch or lease"
+        raise UsageError("no command: expected " + expected)
+    commands = {
+        "lease": _lease,
+        "refresh": _refresh,
+        "explain": _explain,
+        "config": _config,
+        "switch": _switch,
+    }
     return commands.get(given.command, _show)(given)
 
 
@@ -107,6 +114,22 @@ def _config(given):
     output, right = settings_report.report(path, given.json)
     print_text(output)
     return 0 if right else FAILED
+
+
+def _switch(given):
+    # type: (Arguments) -> int
+    from ec2net_legacy.commands import switch
+
+    host = _host()
+    if given.step == "try":
+        return switch.carry_out(host, given.there)
+    if given.step == "end":
+        return switch.end(host)
+    proposal = switch.propose(host, given.there)
+    if proposal.intended is None or not given.yes:
+        print_text(proposal.text)
+        return 0
+    return switch.hand_over(host, given.there)
 
 
 def _show(given):

@@ -68,6 +68,16 @@ class Host(object):
             self._imds = imds.Imds(chosen, self.run_directory, transport)
         return self._imds
 
+    def with_backend(self, name, files):
+        # type: (str, Any) -> Host
+        """Return this host as it is with another distribution's network, and these `files`."""
+        import copy
+
+        found = copy.copy(self)
+        found.settings = self.settings._replace(backend=name)
+        found.files = files
+        return found
+
     def kernel(self, families):
         # type: (Iterable[int]) -> KernelState
         """Return what the kernel has now."""

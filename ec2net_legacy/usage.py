@@ -29,6 +29,7 @@ _COMMANDS = (
     ("explain", "show the rules and the route table that decide about a packet"),
     ("refresh", "bring every configured interface in step with metadata"),
     ("config", "show the settings and where each comes from, or check a file"),
+    ("switch", "take this host from ifupdown to systemd-networkd, or back"),
     ("lease", "do what dhclient's $reason asks for $interface; its hook calls this"),
 )
 
@@ -86,6 +87,14 @@ def _add_options(command, name):
         )
     if name == "config":
         command.add_argument("--check", metavar="FILE", help="show all that is wrong with FILE")
+    if name == "switch":
+        command.add_argument(
+            "--to", dest="there", required=True, choices=("networkd", "ifupdown"),
+            help="what is to configure the network",
+        )
+        command.add_argument("--yes", action="store_true", help="do it; else just show it")
+        # What ec2net-switch@.service calls.
+        command.add_argument("--step", choices=("try", "end"), help=argparse.SUPPRESS)
     usual = "by when to be done (default {0:g})".format(arguments.WITHIN)
     times = {
         "refresh": ("--jitter", 0.0, "wait at random before, at most so long"),

@@ -17,6 +17,8 @@ from ec2net_legacy.errors import HostError, LockHeld
 if TYPE_CHECKING:
     from typing import Callable, Optional
 
+# The lock of whoever takes the host to another distribution's network. No interface has this name.
+SWITCH = "the switch"
 _LOCK_POLL = 0.05
 # A question about a lock takes microseconds.
 _QUESTION = 0.001
