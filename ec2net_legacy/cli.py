@@ -174,7 +174,8 @@ def _name(given):
 def _run(program, command):
     # type: (str, Callable[[Arguments], int]) -> int
     """Parse, run `command`, and turn what goes wrong into one line and an exit code."""
-    start_logging(program, "--debug" in sys.argv[1:])
+    # Python 2 compares bytes of a file's name only with bytes.
+    start_logging(program, str("--debug") in sys.argv[1:])
     try:
         code = command(arguments.parse(program, [text(one) for one in sys.argv[1:]]))
         return code if flush(sys.stdout) else FAILED
