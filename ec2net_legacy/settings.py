@@ -32,6 +32,7 @@ Settings = namedtuple(
         "containers",
         "mark_mask",
         "mark_base",
+        "alternative_names",
         "run_directory",
         "metrics_file",
         "metadata",
@@ -40,8 +41,9 @@ Settings = namedtuple(
 """`backend`: "auto" or a backend's name. `ignore`: name globs, MACs and ENI ids, all left alone.
 `table_base`, `priority_base`: the number 0 of route tables and of rule priorities. `link_group`:
 that of all ENIs. `containers`: whether connections are marked, "auto", "yes" or "no"; by the bits
-of `mark_mask`, `mark_base` being the number 0. `run_directory`: an absolute path. `metrics_file`:
-the path of what the refresh writes for Prometheus, "" for none."""
+of `mark_mask`, `mark_base` being the number 0. `alternative_names`: whether ENIs get them, "yes" or
+"no". `run_directory`: an absolute path. `metrics_file`: the path of what the refresh writes for
+Prometheus, "" for none."""
 
 MetadataSettings = namedtuple(
     "MetadataSettings",
@@ -76,6 +78,8 @@ DEFAULTS = Settings(
     # Tailscale) and the lower byte, where administrators begin to count.
     mark_mask=0x3F00,
     mark_base=0,
+    # As amazon-ec2-net-utils 2.x does.
+    alternative_names="yes",
     run_directory="/var/run/ec2net",
     metrics_file="",
     metadata=MetadataSettings(

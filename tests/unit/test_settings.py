@@ -39,6 +39,7 @@ def test_everything_can_be_set():
         containers = no
         mark_mask = 0xff0000
         mark_base = 0x100000
+        alternative_names = no
         run_directory = /run/elsewhere
         metrics_file = /var/lib/node/ec2net.prom
         [metadata]
@@ -62,6 +63,7 @@ def test_everything_can_be_set():
         containers="no",
         mark_mask=0xFF0000,
         mark_base=0x100000,
+        alternative_names="no",
         run_directory="/run/elsewhere",
         metrics_file="/var/lib/node/ec2net.prom",
         metadata=settings.MetadataSettings(
@@ -131,6 +133,7 @@ def test_a_file_is_read_as_utf8(tmpdir):
         ("priority_base = 10", ["/x.conf:1:", "from 11 to"]),
         ("link_group = 0", ["/x.conf:1:", "whole number from 1 to 2147483647"]),
         ("containers = maybe", ["/x.conf:1:", "auto, yes, no"]),
+        ("alternative_names = auto", ["/x.conf:1:", "one of yes, no"]),
         ("\nmark_mask = many", ["/x.conf:2:", "mark_mask = many", "a number such as 0x3f00"]),
         ("mark_mask =", ["/x.conf:1:", "a number such as 0x3f00"]),
         ("mark_mask = 0x100000000", ["/x.conf:1:", "a number such as 0x3f00"]),
