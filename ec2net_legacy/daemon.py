@@ -76,6 +76,14 @@ def is_due(host):
     return not is_served(_moment(host, _WRITTEN), _moment(host, _NOTE), host.clock())
 
 
+def forget(host):
+    # type: (Host) -> None
+    """Drop the notes, when nothing is left that was to be read. Raises HostError."""
+    with host.run_directory.lock():
+        for note in (_WRITTEN, _NOTE):
+            host.run_directory.forget(note)
+
+
 def _moment(host, note):
     # type: (Host, str) -> float
     """Return the moment of a note, one long ago where there is none."""

@@ -229,6 +229,16 @@ def test_what_is_not_ours_is_neither_taken_down_nor_flushed(machine):
     assert machine.runner.shown == machine.runner.changes == []
 
 
+@pytest.mark.parametrize("is_pulled", [True, False])
+def test_after_the_last_eni_there_is_no_note_of_a_reading(machine, tmpdir, is_pulled):
+    flows.up(machine, "eth1")
+    assert tmpdir.join("run", "when-files-were-read").check()
+    if is_pulled:
+        del machine.devices.shown["eth1"]
+    flows.down(machine, "eth1")
+    assert [one.basename for one in tmpdir.join("run").listdir("when-*")] == []
+
+
 def test_what_is_ours_is_taken_down_and_networkd_forgets_it(machine):
     flows.add(machine, "eth1")
     flows.down(machine, "eth1")
