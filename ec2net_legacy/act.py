@@ -92,15 +92,8 @@ def _have_files_read(host):
     now, command = host.clock(), Look(host).distribution.RELOAD
     # Another distribution may have been chosen since.
     if command:
-        daemon.read_files(host, command, now, _run)
+        daemon.read_files(host, command, now)
         daemon.announce(host, now)
-
-
-def _run(host, command):
-    # type: (Host, List[str]) -> None
-    result = host.runner.run(command)
-    if result.returncode:
-        raise CommandError(command, result.returncode, result.stderr)
 
 
 def _items(state):

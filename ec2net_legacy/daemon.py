@@ -11,7 +11,7 @@ from ec2net_legacy._typing import TYPE_CHECKING
 from ec2net_legacy.errors import CommandError
 
 if TYPE_CHECKING:
-    from typing import Any, Callable, List
+    from typing import List
 
     from ec2net_legacy.ports import Host
 
@@ -28,12 +28,12 @@ _MOST_TURNS = 20
 _TURN = 0.5
 
 
-def read_files(host, command, since, run, *arguments):  # noqa: PLR0913
-    # type: (Host, List[str], float, Callable[..., None], *Any) -> None
+def read_files(host, command, since):
+    # type: (Host, List[str], float) -> None
     """Have the daemon read its files, unless it has begun to `since` then.
 
-    `since`: the moment of the clock at which the caller's files were in place. It is asked by
-    `run(host, command, *arguments)`. Raises the CommandError of the last try, and LockHeld.
+    `since`: the moment of the clock at which the caller's files were in place; `command`: how it is
+    asked. Raises the CommandError of the last try, and LockHeld.
     """
     with host.run_directory.lock(_NOTE):
         last, now = _moment(host, _NOTE), host.clock()
@@ -44,7 +44,7 @@ def read_files(host, command, since, run, *arguments):  # noqa: PLR0913
         if pause:
             host.sleep(pause)
         began = host.clock()
-        _in_turn(host, run, host, command, *arguments)
+        _in_turn(host, command)
         host.run_directory.write_alone(_NOTE, "{0!r}".format(began))
 
 
@@ -93,18 +93,18 @@ def _moment(host, note):
         return -NEVER
 
 
-def _in_turn(host, run, *arguments):
-    # type: (Host, Callable[..., None], *Any) -> None
+def _in_turn(host, command):
+    # type: (Host, List[str]) -> None
     """Ask what the daemon refuses while it is at the like for somebody else, until it is through.
 
     networkd 257 does so with `reload`, as when an administrator has just asked for one.
     """
     for left in reversed(range(_MOST_TURNS)):
-        try:
-            run(*arguments)
+        result = host.runner.run(command)
+        if result.returncode == 0:
             return
-        except CommandError as error:
-            if not left:
-                raise
-            log.debug("%s", error)
+        error = CommandError(command, result.returncode, result.stderr)
+        if not left:
+            raise error
+        log.debug("%s", error)
         host.sleep(_TURN)

@@ -134,7 +134,7 @@ def _ifup(host, name, device, end, since):
     if not distribution.HEARS_ROUTERS:
         _prepare(host, name)
     if not distribution.HAS_DHCLIENT:
-        daemon.read_files(host, distribution.RELOAD, since, _run, end)
+        daemon.read_files(host, distribution.RELOAD, since)
         _run(host, command, end)
         return _await_lease(host, name, min(began + _DAEMONS_TIME, end))
     _run(host, command, end)
@@ -299,7 +299,7 @@ def forget(host, name, end):
     for command in distribution.forget_commands(name):
         try:
             if command == distribution.RELOAD:
-                daemon.read_files(host, command, host.clock(), _run, end)
+                daemon.read_files(host, command, host.clock())
             else:
                 _run(host, command, end)
         except HostError as error:

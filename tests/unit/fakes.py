@@ -344,9 +344,11 @@ class FakeRunner(object):
         self.statuses = {}
         self.ran = []
         self.shown = []
+        self.order = []
 
     def run(self, argv, stdin=""):
         self.ran.append((list(argv), stdin))
+        self.order.append(list(argv))
         if argv[0] in self.missing:
             raise HostError("cannot run {0}: No such file or directory".format(argv[0]))
         if argv[0] in self.failing:
@@ -415,6 +417,7 @@ class FakeRunner(object):
 
     def run_visibly(self, argv, limit):
         self.shown.append(list(argv))
+        self.order.append(list(argv))
         return self.statuses.get(argv[0], 0)
 
     @property

@@ -5,6 +5,7 @@ import pytest
 
 from ec2net_legacy import daemon
 from ec2net_legacy.errors import CommandError
+from ec2net_legacy.host.command import Result
 from tests.unit.fakes import FakeDevices, make_host, raised
 
 NEVER = float("-inf")
@@ -18,17 +19,22 @@ class Daemon(object):
         self.readings = []
         self._host = host
         self._errors = list(errors)
+        host.runner = self
 
-    def read(self, host, command):
+    def run(self, command):
         # Meanwhile others wait.
-        assert (command, host.run_directory.is_locked(NOTE)) == (["reload"], True)
-        self.readings.append(host.clock())
-        host.clock.now += 0.1
-        if self._errors:
-            raise self._errors.pop()
+        assert (command, self._host.run_directory.is_locked(NOTE)) == (["reload"], True)
+        self.readings.append(self._host.clock())
+        self._host.clock.now += 0.1
+        if not self._errors:
+            return Result(0, "", "")
+        error = self._errors.pop()
+        if isinstance(error, Result):
+            return error
+        raise error
 
     def ask(self, since):
-        daemon.read_files(self._host, ["reload"], since, self.read)
+        daemon.read_files(self._host, ["reload"], since)
 
 
 @pytest.fixture
@@ -81,7 +87,7 @@ def test_only_a_reading_that_was_over_counts(host, how):
         with pytest.raises(KeyboardInterrupt):
             one.ask(1000.0)
     else:
-        one = Daemon(host, [CommandError(["reload"], 1, "refused")] * 20)
+        one = Daemon(host, [Result(1, "", "refused")] * 20)
         assert "refused" in raised(CommandError, one.ask, 1000.0)
     count = len(one.readings)
     one.ask(1000.0)
@@ -89,6 +95,6 @@ def test_only_a_reading_that_was_over_counts(host, how):
 
 
 def test_what_it_refuses_during_another_is_asked_for_again(host):
-    one = Daemon(host, [CommandError(["reload"], 1, "refused")] * 2)
+    one = Daemon(host, [Result(1, "", "refused")] * 2)
     one.ask(1000.0)
     assert len(one.readings) == 3
