@@ -88,6 +88,6 @@ deb: ## build the Debian packages into dist/
 	@packaging/build-deb dist
 
 clean: ## remove what the other targets made in this tree
-	rm -rf .build *.egg-info build
+	rm -rf .build *.egg-info build dist
 	find . -name __pycache__ -prune -exec rm -rf {} +
 	find . -name '*.py[co]' -delete
