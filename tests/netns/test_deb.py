@@ -1,4 +1,4 @@
-"""The life of the Debian packages on a host, by the real dpkg: what they take over, keep and leave."""
+"""The life of the Debian packages on a host, by the real dpkg: what they keep and leave."""
 
 import os
 import shutil
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(
 # Where a package, its programs and its scripts may leave something.
 PLACES = ["/etc", "/opt", "/run", "/lib/systemd", "/lib/udev", "/usr/lib/ec2net", "/usr/sbin",
           "/usr/local", "/usr/share/doc", "/usr/share/python3", "/var/lib"]
-# dpkg's and debconf's own, and the locks of running daemons. A dhclient of the lab writes its lease.
+# dpkg's and debconf's own, and what running daemons write.
 ELSE = ["/var/lib/dpkg/*", "/var/cache/*", "/var/lib/dhcp/*", "/run/network/*", "/run/dhclient*",
         "/run/systemd/netif/*", "/var/lib/systemd/timers/*"]
 DETAILS = """
@@ -35,7 +35,7 @@ done
 iptables-save -t mangle | grep -v '^[#:]'
 """
 SYSTEMCTL = """#!/bin/sh
-# A stand-in that notes what systemd is asked to do. networkd is active if there is a file that says so.
+# A stand-in that notes what systemd is asked to do. A file says whether networkd is active.
 case " $* " in
 *" is-active "*) [ -e /run/networkd-is-active ] ;;
 *" is-enabled "*) echo enabled ;;

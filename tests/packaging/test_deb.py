@@ -17,7 +17,10 @@ pytestmark = pytest.mark.skipif(
     reason="commands not installed: " + " ".join(deb.COMMANDS))
 
 PROFILES = ["", "upstart"]
-WAYS = {"": {"INIT": "systemd", "REFRESH": "timer"}, "upstart": {"INIT": "upstart", "REFRESH": "cron"}}
+WAYS = {
+    "": {"INIT": "systemd", "REFRESH": "timer"},
+    "upstart": {"INIT": "upstart", "REFRESH": "cron"},
+}
 GENERATOR = "etc/udev/rules.d/75-persistent-net-generator.rules"
 # A package's own, for dpkg, Python and lintian.
 BY_DEBHELPER = re.compile("usr/share/(doc/ec2net-legacy|python3|lintian)/")
