@@ -12,7 +12,7 @@ from tests.lab import Lab
 from tests.netns.driver import pinged
 from tests.vm import Machine
 from tests.vm.conftest import on_releases
-from tests.vm.watch import answered, assert_no_drops, look, wait_until_as
+from tests.vm.watch import answered, assert_no_drops, dhclient, look, wait_until_as
 
 pytestmark = on_releases("package")
 
@@ -101,7 +101,7 @@ def test_an_upgrade_breaks_no_connection(machine, before, report):
     machine.run(["systemd-run", "--unit=echo", "python3", "/run/echo.py"])
     eni, plugged = machine.attach("eth1", addresses=3)
     report(f"{answered(machine.lab, eni.addresses) - plugged:.1f} s to the last of 3 addresses")
-    pid = machine.shell("pgrep -f dhclient.*eth1")
+    pid = dhclient(machine, "eth1")
     conversation = Conversation(machine.lab, eni.addresses[1])
     try:
         assert conversation.goes_on("before")
@@ -111,7 +111,7 @@ def test_an_upgrade_breaks_no_connection(machine, before, report):
         assert conversation.goes_on("upgraded")
     finally:
         conversation.close()
-    assert machine.shell("pgrep -f dhclient.*eth1") == pid
+    assert dhclient(machine, "eth1") == pid
     assert machine.shell("systemctl is-active ec2net-refresh.timer ec2-ifup@eth1").split() == [
         "active", "active"]
     assert_no_drops(machine.lab, eni.addresses)
