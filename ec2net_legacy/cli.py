@@ -54,7 +54,7 @@ def ifscan():
 
 def ec2net():
     # type: () -> int
-    """``ec2net plan|status|explain|refresh|lease``: look, or keep in step."""
+    """``ec2net plan|status|explain|refresh|switch|lease``: look, or keep in step."""
     return _run("ec2net", _ec2net)
 
 
@@ -62,8 +62,8 @@ def _ec2net(given):
     # type: (Arguments) -> int
     # Python 2.7 and 3 differ in what a missing sub-command is.
     if not given.command:
-        raise UsageError("no command: expected plan, status, explain, refresh or lease")
-    commands = {"lease": _lease, "refresh": _refresh, "explain": _explain}
+        raise UsageError("no command: expected plan, status, explain, refresh, switch or lease")
+    commands = {"lease": _lease, "refresh": _refresh, "explain": _explain, "switch": _switch}
     return commands.get(given.command, _show)(given)
 
 
@@ -96,6 +96,22 @@ def _explain(given):
     cases = explain.explain(_host(), given.destination, given.source, incoming)
     print_text(explain.text(cases))
     return 0
+
+
+def _switch(given):
+    # type: (Arguments) -> int
+    from ec2net_legacy.commands import switch
+
+    host = _host()
+    if given.step == "try":
+        return switch.carry_out(host, given.there)
+    if given.step == "end":
+        return switch.end(host)
+    proposal = switch.propose(host, given.there)
+    if proposal.intended is None or not given.yes:
+        print_text(proposal.text)
+        return 0
+    return switch.hand_over(host, given.there)
 
 
 def _show(given):

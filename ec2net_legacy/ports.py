@@ -17,7 +17,7 @@ from ec2net_legacy.kernel import diff
 from ec2net_legacy.kernel.parse import KernelState
 
 if TYPE_CHECKING:
-    from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence
+    from typing import Any, Callable, Dict, FrozenSet, Iterable, List, Optional, Sequence
 
     from ec2net_legacy.imds import Imds
     from ec2net_legacy.settings import Settings
@@ -48,6 +48,7 @@ class Host(object):
         self.end_dhclient = processes.end_dhclient  # type: Callable[[str], None]
         self.hand_over = init.hand_over  # type: Callable[[Runner, Sequence[str], bool], List[str]]
         self.netlink = _by_netlink
+        self.names_by_netlink = _names_by_netlink
         self._imds = imds
         self._unattended = unattended
         self._kernel = {}  # type: Dict[int, KernelState]
@@ -66,6 +67,16 @@ class Host(object):
             transport = imds.choose_transport(chosen, self._unattended)
             self._imds = imds.Imds(chosen, self.run_directory, transport)
         return self._imds
+
+    def with_backend(self, name, files):
+        # type: (str, Any) -> Host
+        """Return this host as it is with another distribution's network, and these `files`."""
+        import copy
+
+        found = copy.copy(self)
+        found.settings = self.settings._replace(backend=name)
+        found.files = files
+        return found
 
     def kernel(self, families):
         # type: (Iterable[int]) -> KernelState
@@ -86,6 +97,16 @@ class Host(object):
         tables = iproute.table_names(self.files.read, self.files.glob)
         groups = iproute.group_names(self.files.read, self.files.glob)
         return iproute.read(self.runner, tables, groups, [family])
+
+    def alternative_names(self):
+        # type: () -> Optional[Dict[str, FrozenSet[str]]]
+        """Return {each device: its alternative names}, None where that cannot be found out."""
+        try:
+            return self.names_by_netlink()
+        except HostError as error:
+            # There is no asking `ip` in its place: nothing depends on these names.
+            log.debug("alternative names: %s", error)
+            return None
 
     def known_kernel(self, families):
         # type: (Iterable[int]) -> KernelState
@@ -119,3 +140,10 @@ def _by_netlink(family):
     from ec2net_legacy.kernel import netlink
 
     return netlink.read(family)
+
+
+def _names_by_netlink():
+    # type: () -> Dict[str, FrozenSet[str]]
+    from ec2net_legacy.kernel import netlink
+
+    return netlink.alternative_names()

@@ -70,6 +70,8 @@ def lease(host, happened, within):
 def refresh(host, name):
     # type: (Host, Optional[str]) -> int
     """Bring all configured interfaces, or just `name`, in step with metadata."""
+    if _is_switched(host):
+        return 0
     from ec2net_legacy.commands.refresh import refresh as command
     from ec2net_legacy.commands.scan import catch_up
 
@@ -102,6 +104,8 @@ def refresh(host, name):
 def scan(host):
     # type: (Host) -> int
     """Bring up every ENI that has no configuration yet, and take away what ENIs have left."""
+    if _is_switched(host):
+        return 0
     from ec2net_legacy.commands.scan import catch_up
 
     try:
@@ -110,6 +114,17 @@ def scan(host):
         _settle_after(host, error)
         raise
     return _tell_scan(plans, handed_over, failures + _settle(host))
+
+
+def _is_switched(host):
+    # type: (Host) -> bool
+    """Return whether the host is neither the one nor the other now, and looked at after that."""
+    from ec2net_legacy.host import rundir
+
+    if not host.run_directory.is_locked(rundir.SWITCH):
+        return False
+    log.info("this host goes to another network configuration: left alone meanwhile")
+    return True
 
 
 def _settle(host, ask=True, wait=60.0):

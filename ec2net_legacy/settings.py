@@ -29,6 +29,7 @@ Settings = namedtuple(
         "containers",
         "mark_mask",
         "mark_base",
+        "alternative_names",
         "run_directory",
         "metadata",
     ],
@@ -36,7 +37,8 @@ Settings = namedtuple(
 """`backend`: "auto" or a backend's name. `ignore`: name globs, MACs and ENI ids, all left alone.
 `table_base`, `priority_base`: the number 0 of route tables and of rule priorities. `link_group`:
 that of all ENIs. `containers`: whether connections are marked, "auto", "yes" or "no"; by the bits
-of `mark_mask`, `mark_base` being the number 0. `run_directory`: an absolute path."""
+of `mark_mask`, `mark_base` being the number 0. `alternative_names`: whether ENIs get them, "yes" or
+"no". `run_directory`: an absolute path."""
 
 MetadataSettings = namedtuple(
     "MetadataSettings",
@@ -67,6 +69,8 @@ DEFAULTS = Settings(
     # Tailscale) and the lower byte, where administrators begin to count.
     mark_mask=0x3F00,
     mark_base=0,
+    # As amazon-ec2-net-utils 2.x does.
+    alternative_names="yes",
     run_directory="/var/run/ec2net",
     metadata=MetadataSettings(
         endpoints=("http://169.254.169.254/latest", "http://[fd00:ec2::254]/latest"),

@@ -28,6 +28,7 @@ _COMMANDS = (
     ("status", "show every interface and whether it is as AWS says"),
     ("explain", "show the rules and the route table that decide about a packet"),
     ("refresh", "bring every configured interface in step with metadata"),
+    ("switch", "take this host from ifupdown to systemd-networkd, or back"),
     ("lease", "do what dhclient's $reason asks for $interface; its hook calls this"),
 )
 
@@ -75,6 +76,14 @@ def _add_options(command, name):
         command.add_argument(
             "--in", dest="incoming", metavar="INTERFACE", help="by which it comes to this host"
         )
+    if name == "switch":
+        command.add_argument(
+            "--to", dest="there", required=True, choices=("networkd", "ifupdown"),
+            help="what is to configure the network",
+        )
+        command.add_argument("--yes", action="store_true", help="do it; else just show it")
+        # What ec2net-switch@.service calls.
+        command.add_argument("--step", choices=("try", "end"), help=argparse.SUPPRESS)
     times = {
         "refresh": ("--jitter", 0.0, "wait before"),
         "lease": ("--within", arguments.WITHIN, "by when to be done"),

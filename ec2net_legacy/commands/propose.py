@@ -18,15 +18,16 @@ if TYPE_CHECKING:
 class Planner(object):
     """Makes the plans of one run, with one reading of the kernel and a route table for each.
 
-    `trusts_reading`: whether what this run has read of the kernel before is good enough.
+    `trusts_reading`: whether what this run has read of the kernel before is good enough. `tables`:
+    the route tables that interfaces have, beside those of the generated files.
     """
 
-    def __init__(self, host, look=None, trusts_reading=False):
-        # type: (Host, Optional[Look], bool) -> None
+    def __init__(self, host, look=None, trusts_reading=False, tables=None):
+        # type: (Host, Optional[Look], bool, Optional[Dict[str, int]]) -> None
         self._host = host
         self._trusts_reading = trusts_reading
         self.look = look or Look(host)
-        self._chosen = {}  # type: Dict[str, int]
+        self._chosen = dict(tables or {})  # type: Dict[str, int]
         self._read = set()  # type: Any
 
     def for_eni(self, name, eni, is_primary):

@@ -43,6 +43,14 @@ class Files(object):
         except OSError:
             return True
 
+    def target(self, path):
+        # type: (str) -> str
+        """Return what the symbolic link `path` leads to, "" where it is none."""
+        try:
+            return _compat.path_text(os.readlink(self._real(path)))
+        except OSError:
+            return ""
+
     def read(self, path):
         # type: (str) -> Optional[str]
         """Return the text of the regular file `path`, None where there is none.

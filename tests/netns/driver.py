@@ -97,6 +97,20 @@ def hurry_ipv6(lab):
     })
 
 
+def restart_primary(lab):
+    """Take the primary's configuration away and have it made again, so that its routes come last.
+
+    They may come after the return.
+    """
+    if lab.distribution == "networkd":
+        # What is configured alike and kept stays where it is; what a link that is down had goes.
+        lab.host(["networkctl", "down", "eth0"])
+        lab.host(["networkctl", "up", "eth0"])
+        return
+    lab.host(["ifdown", "eth0"])
+    lab.host(["ifup", "eth0"])
+
+
 def unreachable(lab, addresses):
     """Return which of `addresses` do not answer the outside client."""
     return [address for address in addresses if not lab.pings(address)]

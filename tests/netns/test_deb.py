@@ -25,6 +25,7 @@ ELSE = ["/var/lib/dpkg/*", "/var/cache/*", "/var/lib/dhcp/*", "/run/network/*", 
 DETAILS = """
 for device in eth0 eth1; do
     cd /sys/class/net/$device && echo $device $(cat netdev_group)
+    ip link show dev $device | grep altname
     for name in rp_filter arp_ignore arp_announce; do
         echo $device $name $(cat /proc/sys/net/ipv4/conf/$device/$name)
     done

@@ -16,6 +16,7 @@ UNITS = {
     "elastic-network-interfaces.service",
     "ec2net-docker.service",
     "ec2net-networkd.service",
+    "ec2net-switch@.service",
 }
 JOBS = {
     "etc/init/ec2-ifup.conf",

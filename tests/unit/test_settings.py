@@ -37,6 +37,7 @@ def test_everything_can_be_set():
         containers = no
         mark_mask = 0xff0000
         mark_base = 0x100000
+        alternative_names = no
         run_directory = /run/elsewhere
         [metadata]
         endpoints = http://127.0.0.1:8080/latest/, https://[::1]/x
@@ -59,6 +60,7 @@ def test_everything_can_be_set():
         containers="no",
         mark_mask=0xFF0000,
         mark_base=0x100000,
+        alternative_names="no",
         run_directory="/run/elsewhere",
         metadata=settings.MetadataSettings(
             endpoints=("http://127.0.0.1:8080/latest", "https://[::1]/x"),
@@ -127,6 +129,7 @@ def test_a_file_is_read_as_utf8(tmpdir):
         ("priority_base = 10", ["/x.conf:1:", "from 11 to"]),
         ("link_group = 0", ["/x.conf:1:", "whole number from 1 to 2147483647"]),
         ("containers = maybe", ["/x.conf:1:", "auto, yes, no"]),
+        ("alternative_names = auto", ["/x.conf:1:", "one of yes, no"]),
         ("\nmark_mask = many", ["/x.conf:2:", "mark_mask = many", "a number such as 0x3f00"]),
         ("mark_mask =", ["/x.conf:1:", "a number such as 0x3f00"]),
         ("mark_mask = 0x100000000", ["/x.conf:1:", "a number such as 0x3f00"]),

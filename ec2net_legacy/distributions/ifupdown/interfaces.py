@@ -66,7 +66,7 @@ _known = {}  # type: Dict[str, _Parsed]
 def _parsed(text):
     # type: (str) -> _Parsed
     if text not in _known:
-        lines = list(_words(text))
+        lines = [words for _, words in numbered_words(text)]
         _known[text] = _Parsed(
             frozenset(words[1] for words in lines if words[:1] == ["iface"] and words[1:]),
             [words for words in lines if words[:1] in (["source"], ["source-directory"])],
@@ -74,18 +74,21 @@ def _parsed(text):
     return _known[text]
 
 
-def _words(text):
-    # type: (str) -> Iterator[List[str]]
-    """Yield the words of each line. A backslash at its end continues it, but not in a comment."""
+def numbered_words(text):
+    # type: (str) -> Iterator[Tuple[int, List[str]]]
+    """Yield the words of each line, and its number, counted from 1.
+
+    A backslash at its end continues it, but not in a comment.
+    """
     begun = ""
     # Not splitlines(), which takes some bytes of UTF-8 for line ends.
-    for line in text.split("\n"):
+    for number, line in enumerate(text.split("\n"), 1):
         if not begun and line.lstrip(" \t").startswith("#"):
             continue
         if line.endswith("\\"):
             begun += line[:-1]
             continue
-        yield _WORD.findall(begun + line)
+        yield number, _WORD.findall(begun + line)
         begun = ""
 
 
