@@ -13,6 +13,9 @@ running = $(if $(wildcard /run/systemd/system),systemd,$(if $(upstart),upstart,n
 upstart = $(findstring upstart,$(shell initctl version 2>/dev/null))
 # What calls the refresh every minute: timer (systemd), cron, or nothing (no).
 REFRESH = $(if $(filter systemd,$(INIT)),timer,cron)
+# Where manual pages and completions are made, and what makes them; `make install` takes what is there.
+BUILT = .build
+BUILD_PYTHON = $(firstword $(wildcard /usr/bin/python3) python3)
 # How often `make bench` measures each situation.
 ROUNDS = 15
 # How many seconds a lease waits for its hook at most.
@@ -28,7 +31,8 @@ nox = $(tools)/bin/nox
 
 # A target's prerequisites come one after the other: setup installs what the next one needs.
 .NOTPARALLEL:
-.PHONY: help setup check test unit static lab-test test-vm demo bench install uninstall deb clean
+.PHONY: help setup check test unit static lab-test test-vm demo bench install uninstall deb man \
+	completion clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -76,6 +80,7 @@ uninstall: ## remove what install put there
 install uninstall: export PYTHON := $(or $(shell command -v "$(PYTHON)"),$(PYTHON))
 install uninstall: export DESTDIR := $(DESTDIR)
 install uninstall: export PREFIX := $(PREFIX)
+install uninstall: export BUILT := $(BUILT)
 install uninstall: export FLAVOUR := $(FLAVOUR)
 install uninstall: export INIT := $(INIT)
 install uninstall: export REFRESH := $(REFRESH)
@@ -86,6 +91,12 @@ install uninstall: export PACKAGING := $(PACKAGING)
 
 deb: ## build the Debian packages into dist/
 	@packaging/build-deb dist
+
+man: ## make the manual pages in .build/man, with docutils (python3-docutils)
+	$(BUILD_PYTHON) packaging/man_pages.py $(BUILT)/man
+
+completion: ## make what completes commands in bash and zsh, with shtab (python3-shtab)
+	$(BUILD_PYTHON) packaging/completion.py $(BUILT)/completion
 
 clean: ## remove what the other targets made in this tree
 	rm -rf .build *.egg-info build dist

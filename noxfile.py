@@ -166,7 +166,9 @@ def run_unit_tests(session, *pins):
 
 # It waits, beside the machines.
 TEN_MINUTES = "tests/netns/test_ten_minutes.py"
-LAB_TOOLS = ["-c", PINS + "unit-py3.txt", "-c", PINS + "tools.txt", "pytest", "pytest-xdist"]
+LAB_TOOLS = ["-c", PINS + "unit-py3.txt", "-c", PINS + "tools.txt", "pytest", "pytest-xdist",
+             # What `make man`, `make completion` and the packaging's tests need.
+             "build", "docutils", "prometheus_client", "setuptools", "shtab", "wheel"]
 SYSTEM_PYTHON = shutil.which("python3", path="/usr/bin")
 
 

@@ -53,6 +53,12 @@ def path_text(native):
     return text(_fsencode(native))
 
 
+def path_argument(argument):
+    # type: (str) -> str
+    """Return an argument of a command, which has been through text(), as the path that it is."""
+    return argument if PYTHON2 else path_text(argument)
+
+
 def quoted(value, limit=60):
     # type: (str, int) -> str
     """Return an untrusted `value` for a message: on one line, escaped, cut after `limit`."""
@@ -85,7 +91,7 @@ def requests_timeout(version, connect, read):
 
 
 def configobj_lines(lines):
-    # type: (List[str]) -> Tuple[List[Any], Dict[str, str]]
+    # type: (List[str]) -> Tuple[List[Any], Dict[str, Any]]
     """Return `lines` and the options with which configobj reads them.
 
     On Python 2 it takes bytes, and 4.7.2 fails on anything else.

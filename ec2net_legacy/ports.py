@@ -41,6 +41,7 @@ class Host(object):
         self.sysctl = sysctl  # type: Any
         self.run_directory = RunDirectory(settings.run_directory)
         self.clock = _compat.monotonic  # type: Callable[[], float]
+        self.wall_clock = time.time  # type: Callable[[], float]
         self.sleep = time.sleep  # type: Callable[[float], None]
         self.ancestors = processes.ancestors  # type: Callable[[], List[str]]
         self.has_dhclient = processes.has_dhclient  # type: Callable[[str], bool]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _EPILOG = """exit codes: 0 done or nothing to do, 1 failed, 2 wrong usage,
 75 metadata unavailable, and nothing that depends on it changed"""
 
-_PROGRAMS = {
+PROGRAMS = {
     "ec2net-hotplug": "Configure the interface INTERFACE, or take that away.",
     "ec2ifup": "Configure an interface from metadata and bring it up.",
     "ec2ifdown": "Take an interface down and its configuration away.",
@@ -28,6 +28,7 @@ _COMMANDS = (
     ("status", "show every interface and whether it is as AWS says"),
     ("explain", "show the rules and the route table that decide about a packet"),
     ("refresh", "bring every configured interface in step with metadata"),
+    ("config", "show the settings and where each comes from, or check a file"),
     ("switch", "take this host from ifupdown to systemd-networkd, or back"),
     ("lease", "do what dhclient's $reason asks for $interface; its hook calls this"),
 )
@@ -36,9 +37,15 @@ _COMMANDS = (
 def parse(program, argv):
     # type: (str, List[str]) -> argparse.Namespace
     """Return what `program` was given. Raises UsageError; SystemExit after --help or --version."""
+    return parser_of(program).parse_args(argv)
+
+
+def parser_of(program):
+    # type: (str) -> argparse.ArgumentParser
+    """Return the parser of `program`; manual pages and completions are made from it, too."""
     parser = _Parser(
         prog=program,
-        description=_PROGRAMS[program],
+        description=PROGRAMS[program],
         epilog=_EPILOG,
         formatter_class=_formatter,
     )
@@ -47,7 +54,7 @@ def parse(program, argv):
     if program == "ec2net-hotplug":
         parser.add_argument("action", nargs="?", help="add or remove; wins over $ACTION")
     elif program in ("ec2ifup", "ec2ifdown"):
-        parser.add_argument("interface")
+        parser.add_argument("interface", help="its name, such as eth1")
     elif program == "ec2net":
         commands = parser.add_subparsers(dest="command", metavar="COMMAND")
         for name, description in _COMMANDS:
@@ -59,23 +66,27 @@ def parse(program, argv):
                 formatter_class=_formatter,
             )
             _add_options(command, name)
-    return parser.parse_args(argv)
+    return parser
 
 
 def _add_options(command, name):
     # type: (Any, str) -> None
     """Give a sub-command of ec2net its options."""
-    if name in ("plan", "status"):
+    if name in ("plan", "status", "config"):
         command.add_argument("--json", action="store_true", help="print JSON")
     command.add_argument("--debug", action="store_true", help="show every step on stderr")
     if name in ("plan", "refresh"):
         command.add_argument("interface", nargs="?", help="just this one")
     if name == "explain":
-        command.add_argument("--from", dest="source", metavar="ADDRESS")
-        command.add_argument("--to", dest="destination", required=True, metavar="ADDRESS")
+        command.add_argument("--from", dest="source", metavar="ADDRESS", help="the source")
         command.add_argument(
-            "--in", dest="incoming", metavar="INTERFACE", help="by which it comes to this host"
+            "--to", dest="destination", required=True, metavar="ADDRESS", help="the destination"
         )
+        command.add_argument(
+            "--in", dest="incoming", metavar="INTERFACE", help="by which it comes; needs --from"
+        )
+    if name == "config":
+        command.add_argument("--check", metavar="FILE", help="show all that is wrong with FILE")
     if name == "switch":
         command.add_argument(
             "--to", dest="there", required=True, choices=("networkd", "ifupdown"),
@@ -84,9 +95,10 @@ def _add_options(command, name):
         command.add_argument("--yes", action="store_true", help="do it; else just show it")
         # What ec2net-switch@.service calls.
         command.add_argument("--step", choices=("try", "end"), help=argparse.SUPPRESS)
+    usual = "by when to be done (default {0:g})".format(arguments.WITHIN)
     times = {
-        "refresh": ("--jitter", 0.0, "wait before"),
-        "lease": ("--within", arguments.WITHIN, "by when to be done"),
+        "refresh": ("--jitter", 0.0, "wait at random before, at most so long"),
+        "lease": ("--within", arguments.WITHIN, usual),
     }
     if name in times:
         option, default, described = times[name]

@@ -169,6 +169,15 @@ def test_two_secondaries_in_the_subnet_of_the_primary(lab):
     assert [out_by(lab, name, "2001:db8::77") for name in lab.enis] == ["eth0", "eth1", "eth2"]
 
 
+def refreshed(lab):
+    """Refresh, and return main's IPv6 default routes by eth1 and what status says of it.
+
+    Each advertisement brings main's route back until the next refresh.
+    """
+    lab.host(["ec2net", "refresh"])
+    return main(lab, "eth1"), status(lab)["eth1"]["state"]
+
+
 @on_both
 def test_mainroutetable_no(lab):
     lab.attach("eth1", ipv6=1)
@@ -176,15 +185,12 @@ def test_mainroutetable_no(lab):
     set_knob(lab, "MAINROUTETABLE", "no")
     lab.host(["ec2ifup", "eth1"])
     ready(lab)
-    lab.host(["ec2net", "refresh"])
-    assert main(lab, "eth1") == ""
+    wait_until(lambda: refreshed(lab) == ("", "in step"))
     everything_answers(lab)
     # An administrator's own is not touched.
-    lab.host(["ip", "-6", "route", "add", "default", "via", "fe80::1", "dev", "eth1",
-              "metric", "3000"])
-    lab.host(["ec2net", "refresh"])
-    assert "metric 3000" in main(lab, "eth1")
-    assert status(lab)["eth1"]["state"] == "in step"
+    own = "default via fe80::1 metric 3000 "
+    lab.host(["ip", "-6", "route", "add", *own.split(), "dev", "eth1"])
+    wait_until(lambda: refreshed(lab)[1] == "in step" and own in main(lab, "eth1"))
 
 
 @on_both

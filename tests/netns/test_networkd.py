@@ -334,7 +334,6 @@ def test_enis_on_the_primarys_subnet(lab):
 
 
 def test_an_ipv6_only_eni(lab):
-    lab.host(["mkdir", "/etc/ec2net"])
     write(lab, "/etc/ec2net/ec2net.conf", "[metadata]\nattach_deadline = 3\n")
     before = look(lab)
     eni = lab.attach("eth1", subnet6="2001:db8:0:1::/64", ipv6=2, ipv6_only=True)
@@ -349,7 +348,6 @@ def test_an_ipv6_only_eni(lab):
 
 @once
 def test_metadata_that_fails_takes_nothing_away(lab, eni):
-    lab.host(["mkdir", "/etc/ec2net"])
     write(lab, "/etc/ec2net/ec2net.conf",
           "[metadata]\ndeadline = 1\nread_timeout = 0.3\nconnect_timeout = 0.3\n")
     lab.networkd.wait("eth1")

@@ -46,10 +46,11 @@ ENABLED = {
 
 
 def placed(tree):
-    """Return the installed files that are not the package or its commands."""
+    """Return the installed files that are not the package, its commands or its settings."""
     return {
         path for path, (_, content) in listing(tree).items()
         if content is not False and "usr/lib/ec2net/" not in path and "usr/sbin" not in path
+        and path != "etc/ec2net/ec2net.conf"
     }
 
 

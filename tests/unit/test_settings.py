@@ -1,6 +1,8 @@
 """ec2net.conf: what it may say, and what an administrator reads who got it wrong."""
 from __future__ import absolute_import, print_function, unicode_literals
 
+import sys
+
 import pytest
 
 from ec2net_legacy import settings
@@ -39,6 +41,7 @@ def test_everything_can_be_set():
         mark_base = 0x100000
         alternative_names = no
         run_directory = /run/elsewhere
+        metrics_file = /var/lib/node/ec2net.prom
         [metadata]
         endpoints = http://127.0.0.1:8080/latest/, https://[::1]/x
         connect_timeout = 0.5
@@ -62,6 +65,7 @@ def test_everything_can_be_set():
         mark_base=0x100000,
         alternative_names="no",
         run_directory="/run/elsewhere",
+        metrics_file="/var/lib/node/ec2net.prom",
         metadata=settings.MetadataSettings(
             endpoints=("http://127.0.0.1:8080/latest", "https://[::1]/x"),
             connect_timeout=0.5,
@@ -143,6 +147,8 @@ def test_a_file_is_read_as_utf8(tmpdir):
         ("ignore = eth1 eth2", ["/x.conf:1:", "ignore = eth1 eth2", "commas between them"]),
         ("table_base = 1, 2", ["/x.conf:1:", "whole number"]),
         ("run_directory = run", ["/x.conf:1:", "run_directory = run", "absolute path"]),
+        ("metrics_file = /etc/passwd", ["/x.conf:1:", "metrics_file = /etc/passwd", ".prom"]),
+        ("metrics_file = x.prom", ["/x.conf:1:", "absolute path"]),
         ("[metadata]\nendpoints = ftp://x/", ["/x.conf:2:", "ftp://x", "http://169.254.169.254"]),
         ("[metadata]\nendpoints =", ["/x.conf:2:", "http://169.254.169.254"]),
         ("[metadata]\ndeadline = -1", ["/x.conf:2:", "-1", "a number from 0.1 to 600"]),
@@ -182,3 +188,23 @@ def test_settings_are_not_read_without_an_end(tmpdir):
     path.write("# " + "x" * (1 << 20))
     said = raised(SettingsError, settings.load, "{0}".format(path))
     assert "{0} is too large".format(path) in said
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\n \n", b"# a\n\t# b = 1\n[metadata]\n#c = 2", b"# a\r\n[metadata]\r\n"],
+    ids=["empty", "blank", "commented out", "lines of Windows"],
+)
+def test_a_file_that_sets_nothing_is_read_without_configobj(tmpdir, monkeypatch, content):
+    monkeypatch.setitem(sys.modules, "configobj", None)
+    tmpdir.join("x.conf").write_binary(content)
+    assert settings.load(str(tmpdir.join("x.conf"))) == settings.DEFAULTS
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"#\ra = 1", b"#\x0ca = 1", b"[meta]", b"#\n\na = 1", b"[metadata] a", b"# \xff"],
+)
+def test_every_other_file_is_read_to_its_end(tmpdir, content):
+    tmpdir.join("x.conf").write_binary(content)
+    raised(SettingsError, settings.load, str(tmpdir.join("x.conf")))
