@@ -159,7 +159,7 @@ def test_it_takes_over_what_make_install_has_put_there(bare, prefix):
               "PYTHON=/usr/bin/python3", "PREFIX=" + prefix])
     eni = lab.attach("eth1", addresses=2)
     lab.host(["ec2ifup", "eth1"])
-    with pinged(lab, eni.addresses):
+    with pinged(lab, eni.addresses, interval=0.02):
         dpkg(lab, "-i", deb.packages()[deb.NAME])
     assert dpkg(lab, "--verify", deb.NAME).stdout == ""
     assert status(lab)["eth1"]["state"] == "in step"
