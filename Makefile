@@ -23,13 +23,16 @@ LEASE_TIMEOUT = 5
 # Where /lib leads to /usr/lib this is the same.
 UNITDIR = /lib/systemd/system
 RULESDIR = /lib/udev/rules.d
+# For a package, which keeps its own record, enables units and compiles on the host: yes or no.
+PACKAGING = no
 
 tools = .build/venv
 nox = $(tools)/bin/nox
 
 # A target's prerequisites come one after the other: setup installs what the next one needs.
 .NOTPARALLEL:
-.PHONY: help setup check test unit static lab-test test-vm demo bench install uninstall man completion clean
+.PHONY: help setup check test unit static lab-test test-vm demo bench install uninstall deb man \
+	completion clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -84,6 +87,10 @@ install uninstall: export REFRESH := $(REFRESH)
 install uninstall: export LEASE_TIMEOUT := $(LEASE_TIMEOUT)
 install uninstall: export UNITDIR := $(UNITDIR)
 install uninstall: export RULESDIR := $(RULESDIR)
+install uninstall: export PACKAGING := $(PACKAGING)
+
+deb: ## build the Debian packages into dist/
+	@packaging/build-deb dist
 
 man: ## make the manual pages in .build/man, with docutils (python3-docutils)
 	$(BUILD_PYTHON) packaging/man_pages.py $(BUILT)/man
@@ -92,6 +99,6 @@ completion: ## make what completes commands in bash and zsh, with shtab (python3
 	$(BUILD_PYTHON) packaging/completion.py $(BUILT)/completion
 
 clean: ## remove what the other targets made in this tree
-	rm -rf .build *.egg-info build
+	rm -rf .build *.egg-info build dist
 	find . -name __pycache__ -prune -exec rm -rf {} +
 	find . -name '*.py[co]' -delete

@@ -125,7 +125,7 @@ def static(session):
 
 def shell_scripts():
     """Return the files that a shell runs, by their first line."""
-    for directory in ("hooks", "packaging", "udev", ".ci", "tests"):
+    for directory in ("debian", "hooks", "packaging", "udev", ".ci", "tests"):
         for path in sorted(Path(directory).rglob("*")):
             if path.is_file():
                 with path.open("rb") as script:

@@ -26,8 +26,8 @@ def lab_is_available():
 
 
 @pytest.fixture
-def build():
-    """A function that builds a lab with the product installed; all are closed after the test."""
+def build_bare():
+    """A function that builds a lab without the product; all are closed after the test."""
     labs = []
 
     def built(**options):
@@ -39,16 +39,25 @@ def build():
             reason = networkd.available(options["networkd"])
             if reason:
                 pytest.skip(reason)
-        lab = vpc.Lab(**options)
-        labs.append(lab)
+        labs.append(vpc.Lab(**options))
+        return labs[-1]
+
+    yield built
+    for lab in labs:
+        lab.close()
+
+
+@pytest.fixture
+def build(build_bare):
+    """A function that builds a lab with the product installed; all are closed after the test."""
+    def built(**options):
+        lab = build_bare(**options)
         lab.host(["make", "-s", "-C", str(REPOSITORY), "install", "PYTHON=" + PYTHON,
                   # What would run by itself, the tests call when they want it.
                   "REFRESH=no"])
         return lab
 
-    yield built
-    for lab in labs:
-        lab.close()
+    return built
 
 
 @pytest.fixture

@@ -125,12 +125,12 @@ def wait_until(condition, seconds=60):
 
 
 @contextlib.contextmanager
-def pinged(lab, targets):
+def pinged(lab, targets, interval=0.05):
     """Ping from outside all the while; afterwards no answer but the last ones may be missing."""
-    command = 'for a; do ping -n -i 0.05 "$a" >"$0/ping-$a" & done; read end; kill -INT $(jobs -p)'
+    command = 'for a; do ping -n -i {} "$a" >"$0/ping-$a" & done; read end; kill -INT $(jobs -p)'
     with tempfile.TemporaryDirectory() as directory:
         # The end of its input ends it; what it has printed by then, it prints.
-        watch = ["bash", "-c", command + "; wait", directory, *targets]
+        watch = ["bash", "-c", command.format(interval) + "; wait", directory, *targets]
         with lab.namespaces.client.popen(watch, stdin=subprocess.PIPE):
             yield
         for target in targets:
