@@ -10,9 +10,10 @@ case ${1:-all} in
 esac
 set -- dnsmasq-base ifupdown iproute2 iptables iputils-ping isc-dhcp-client make nftables \
     python3 python3-configobj python3-requests util-linux
-[ "$wanted" = demo ] || set -- "$@" bash-completion dbus-daemon debhelper \
-    debian-archive-keyring debootstrap dh-python e2fsprogs git lintian man-db mandoc netplan.io \
-    procps python3-docutils python3-shtab python3-venv qemu-system-x86 qemu-utils shellcheck \
+[ "$wanted" = demo ] || set -- "$@" bash-completion busybox-static checkpolicy dbus-daemon \
+    debhelper debian-archive-keyring debootstrap dh-python e2fsprogs git lintian man-db mandoc \
+    netplan.io procps python3-docutils python3-shtab python3-venv qemu-system-x86 qemu-utils rpm \
+    rpmlint semodule-utils setools shellcheck \
     strace systemd zsh
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then

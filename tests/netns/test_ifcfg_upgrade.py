@@ -44,7 +44,11 @@ FILES = ["ifcfg-eth1", "route-eth1", "rule-eth1"]
 @pytest.fixture
 def lab(build):
     """A host on which ec2-net-utils 1.x has brought eth1 up, and has been replaced."""
-    lab = build(distribution="rhel")
+    return older_tool_s_host(build(distribution="rhel"))
+
+
+def older_tool_s_host(lab):
+    """Have the lab's host look as ec2-net-utils 1.x leaves it: eth1 is up, and configured by it."""
     eni = lab.attach("eth1", subnet="10.0.1.0/24", addresses=3, prefixes=["10.0.1.16/28"])
     write(lab, SCRIPTS + "ifcfg-eth1", IFCFG.format(mac=eni.mac.upper()))
     write(lab, SCRIPTS + "route-eth1", ROUTES)

@@ -19,7 +19,7 @@ _BUILD = REPOSITORY / "packaging" / "build-deb"
 
 def packages(profile: str = "") -> Dict[str, Path]:
     """The packages by their names; with the profile "upstart" those for hosts without systemd."""
-    directory = CACHE / f"{profile or 'systemd'}-{_key()}"
+    directory = CACHE / f"{profile or 'systemd'}-{key()}"
     with archive.locked(CACHE, profile or "systemd"):
         if not directory.exists():
             for old in CACHE.glob(f"{profile or 'systemd'}-*"):
@@ -49,7 +49,7 @@ def older(package: Path, directory: Path, version: str = "0.0.1") -> Path:
     return built
 
 
-def _key() -> str:
+def key() -> str:
     """What changes with the files that go into the packages."""
     listed = subprocess.run(
         ["git", "-c", "safe.directory=*", "-C", REPOSITORY, "ls-files", "-z", "--cached",
