@@ -31,7 +31,8 @@ nox = $(tools)/bin/nox
 
 # A target's prerequisites come one after the other: setup installs what the next one needs.
 .NOTPARALLEL:
-.PHONY: help setup check test unit static lab-test test-vm demo bench install uninstall deb dist man completion clean
+.PHONY: help setup check test unit static lab-test test-vm demo bench install uninstall deb dist \
+	man completion clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12

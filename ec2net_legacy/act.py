@@ -8,15 +8,23 @@ says what is there.
 """
 from __future__ import absolute_import, print_function, unicode_literals
 
-from ec2net_legacy import log, record, shared
+from ec2net_legacy import altnames, daemon, log, record, shared
 from ec2net_legacy._typing import TYPE_CHECKING
 from ec2net_legacy.errors import CommandError, HostError
 from ec2net_legacy.kernel import iproute, netfilter
 from ec2net_legacy.look import Look
-from ec2net_legacy.model import MAIN_TABLE, Chain, Group, MainFirst, Parameter, Rule
+from ec2net_legacy.model import (
+    MAIN_TABLE,
+    AlternativeName,
+    Chain,
+    Group,
+    MainFirst,
+    Parameter,
+    Rule,
+)
 
 if TYPE_CHECKING:
-    from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Set
+    from typing import Any, Dict, Iterable, List, Optional, Sequence, Set
 
     from ec2net_legacy.kernel.diff import Change
     from ec2net_legacy.kernel.parse import KernelState
@@ -26,9 +34,6 @@ if TYPE_CHECKING:
 
 # Kernels before 4.8 may have a rule several times, of which a deletion takes one.
 _MOST_ROUNDS = 3
-# How often a daemon is asked that is at the like for somebody else, and how many seconds apart.
-_MOST_TURNS = 20
-_TURN = 0.5
 
 
 def carry_out(host, plan, asked):
@@ -48,7 +53,13 @@ def prepare(host, plan):
         return
     # A reading that leads to a failure must not make the next run content with it.
     record.change(host.run_directory, plan.name, reading=None, **_items(plan.underway))
+    daemon_reads = bool(plan.files) and Look(host).distribution.is_read(plan.files)
+    if daemon_reads:
+        # If this run dies before, the next one that is through with its own has them read.
+        daemon.announce(host, daemon.NEVER)
     changed = host.files.put(plan.files)
+    if daemon_reads:
+        daemon.announce(host, host.clock())
     written = [path for path in changed if plan.files[path] is not None]
     if written:
         from ec2net_legacy.host import selinux
@@ -63,7 +74,8 @@ def finish(host, plans, asked):
     Raises CommandError naming what the kernel does not have, or still has, after that.
     """
     prepared = [plan for plan in plans if not plan.left_alone]
-    _reload(host, [path for plan in prepared if plan.live for path in plan.files])
+    if any(plan.live for plan in prepared) and daemon.is_due(host):
+        _have_files_read(host)
     # What is to be added to an interface that is not up, its file adds at ifup.
     steps = [step for plan in prepared for step in plan.steps if plan.live or not step.completes]
     apply_steps(host, steps)
@@ -74,38 +86,14 @@ def finish(host, plans, asked):
         record.change(host.run_directory, plan.name, **fields)
 
 
-def _reload(host, changed):
-    # type: (Host, List[str]) -> None
-    """Have the distribution read changed files of interfaces that are up, once for all of them."""
-    if not changed:
-        return
-    for command in Look(host).distribution.reload_commands(changed):
-        in_turn(host, _run, host, command)
-
-
-def _run(host, command):
-    # type: (Host, List[str]) -> None
-    result = host.runner.run(command)
-    if result.returncode:
-        raise CommandError(command, result.returncode, result.stderr)
-
-
-def in_turn(host, run, *arguments):
-    # type: (Host, Callable[..., None], *Any) -> None
-    """Run what a daemon refuses while it is at the like for somebody else, until it is through.
-
-    networkd 257 does so with `reload`, as when two cards come in the same second. Raises the
-    CommandError of the last try.
-    """
-    for left in reversed(range(_MOST_TURNS)):
-        try:
-            run(*arguments)
-            return
-        except CommandError as error:
-            if not left:
-                raise
-            log.debug("%s", error)
-        host.sleep(_TURN)
+def _have_files_read(host):
+    # type: (Host) -> None
+    """Have the distribution's daemon read what was written, once for all interfaces."""
+    now, command = host.clock(), Look(host).distribution.RELOAD
+    # Another distribution may have been chosen since.
+    if command:
+        daemon.read_files(host, command, now)
+        daemon.announce(host, now)
 
 
 def _items(state):
@@ -164,7 +152,8 @@ def carry_out_shared(host, plan):
     """Carry out the plan for all ENIs; return it as it came true. The caller holds the host's lock.
 
     Raises HostError about what failed, when the rest is done. Marks of connections that cannot be
-    made are no failure, but a `problem` of the plan.
+    made are no failure, but a `problem` of the plan, nor are alternative names that there cannot
+    be.
     """
     if not plan.changes:
         record.change_host(host.run_directory, **plan.done._asdict())
@@ -180,22 +169,21 @@ def carry_out_shared(host, plan):
         problems.append("{0}".format(error))
     problems += set_parameters(host, shared.items(plan, Parameter))
     unmarked = _write_chains(host, plan)
+    names = _names_now(host, plan)
     refused = [rule for rule in shared.items(plan, MainFirst) if rule.family in cannot]
     done = plan.done._replace(
         items=tuple(item for item in plan.done.items if item not in refused),
         chains=tuple(sorted(set(plan.done.chains) | set(unmarked))),
         cannot=tuple(sorted(cannot)),
         failed=tuple(sorted(set(plan.done.failed) | set(unmarked))),
+        names=names,
     )
     if problems:
-        record.change_host(host.run_directory, cannot=done.cannot, failed=done.failed)
+        known = {"cannot": done.cannot, "failed": done.failed, "names": names}
+        record.change_host(host.run_directory, **known)
         raise HostError("; ".join(problems))
     record.change_host(host.run_directory, **done._asdict())
-    changes = [
-        step
-        for step in plan.changes
-        if not (isinstance(step.item, Chain) and step.item.family in unmarked)
-    ]
+    changes = [step for step in plan.changes if _came_true(step, unmarked, names)]
     said = [plan.problem] + [unmarked[family] for family in sorted(unmarked)]
     problem = "; ".join(problem for problem in said if problem)
     return plan._replace(changes=changes, done=done, problem=problem)
@@ -203,15 +191,17 @@ def carry_out_shared(host, plan):
 
 def _change_kernel(host, plan, cannot):
     # type: (Host, SharedPlan, Set[int]) -> None
-    """Change rules, routes and link groups; add to `cannot` the families in which main cannot be
-    first.
+    """Change rules, routes, link groups and names; add to `cannot` the families in which main
+    cannot be first.
 
     The rule of main is tried: kernels know its conditions since Linux 3.12, and an older one, with
-    a younger `ip`, takes the rule without them, that is for all packets.
+    a younger `ip`, takes the rule without them, that is for all packets. Alternative names are the
+    last: an `ip` before 5.4 reads nothing behind the first of them.
     """
     changes = [step for step in plan.changes if not isinstance(step.item, (Parameter, Chain))]
     tries = [step for step in changes if step.add and isinstance(step.item, MainFirst)]
-    steps = [step for step in changes if step not in tries and not isinstance(step.item, Group)]
+    others = [step for step in changes if isinstance(step.item, (Group, AlternativeName))]
+    steps = [step for step in changes if step not in tries and step not in others]
     families = sorted({step.family for step in steps + tries})
     had = host.known_kernel(families)
     said = _attempt(host, changes)
@@ -246,6 +236,7 @@ def _attempt(host, changes):
     try:
         _change(host, changes)
     except HostError as error:
+        log.debug("%s", error)
         return "{0}".format(error)
     return ""
 
@@ -287,3 +278,23 @@ def _write_chains(host, plan):
             except HostError as error:
                 failed[step.item.family] = "{0}".format(error)
     return failed
+
+
+def _names_now(host, plan):
+    # type: (Host, SharedPlan) -> Dict[str, record.Names]
+    """Return what is to be remembered of alternative names, which may have been refused."""
+    names = plan.done.names  # type: Dict[str, record.Names]
+    if any(isinstance(step.item, AlternativeName) for step in plan.changes):
+        return altnames.came_true(plan.before.names, names, host.alternative_names())
+    return names
+
+
+def _came_true(step, unmarked, names):
+    # type: (Change, Dict[int, str], Dict[str, record.Names]) -> bool
+    """Return whether a change was made of which it is no failure if it cannot be made."""
+    item = step.item
+    if isinstance(item, Chain):
+        return item.family not in unmarked
+    if isinstance(item, AlternativeName):
+        return (item.device in names and item.name in names[item.device].given) is step.add
+    return True

@@ -27,18 +27,18 @@ Arguments = namedtuple(
         "incoming",
         "jitter",
         "within",
+        "check",
         "there",
         "yes",
         "step",
-        "check",
     ],
 )
 """What a command was given. `command`: the sub-command of ec2net; `action`: of ec2net-hotplug;
-`source`, `destination` and `incoming`: of the packet to explain; `jitter` and `within`: seconds.
-Of a switch: `there`: to what; `yes`: whether to do it; `step`: what its unit does.
-`check`: the path of a file with settings, as it was given."""
+`source`, `destination` and `incoming`: of the packet to explain; `jitter` and `within`: seconds;
+`check`: the path of a file with settings, as it was given.
+Of a switch: `there`: to what; `yes`: whether to do it; `step`: what its unit does."""
 
-NOTHING = Arguments("", None, None, False, None, None, None, 0.0, WITHIN, "", False, None, None)
+NOTHING = Arguments("", None, None, False, None, None, None, 0.0, WITHIN, None, "", False, None)
 
 _ONE_ARGUMENT = {"ec2net-hotplug": "action", "ec2ifup": "interface", "ec2ifdown": "interface"}
 

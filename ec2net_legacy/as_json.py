@@ -7,6 +7,7 @@ from collections import OrderedDict
 from ec2net_legacy._typing import TYPE_CHECKING
 from ec2net_legacy.model import Parameter
 from ec2net_legacy.report import (
+    alternative_names,
     chains,
     how_main_is_asked,
     kernel_changes,
@@ -83,6 +84,7 @@ def status(found, shared):
             ("why", missing or None),
             ("main", how_main_is_asked(shared) or None),
             ("marked_families", marked_families(shared)),
+            ("alternative_names", OrderedDict(sorted(alternative_names(shared).items()))),
             ("problem", shared.problem or None),
         ]
     )
@@ -95,7 +97,7 @@ def _status_object(device, plan):
     eni, (state, why) = plan.eni, state_of(plan)
     item = OrderedDict([("name", device.name), ("mac", device.mac)])  # type: OrderedDict[str, Any]
     item["interface_id"] = eni.interface_id if eni else None
-    item["network_card"] = eni.network_card if eni else None
+    item["network_card"] = eni.card if eni else None
     item["device_number"] = eni.device_number if eni else None
     item["table"] = plan.state.table if plan.state and not plan.is_primary else None
     item["addresses"] = list(eni.addresses + eni.addresses6) if eni else []

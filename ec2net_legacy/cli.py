@@ -54,7 +54,7 @@ def ifscan():
 
 def ec2net():
     # type: () -> int
-    """``ec2net plan|status|explain|refresh|switch|config|lease``: look, or keep in step."""
+    """``ec2net plan|status|explain|refresh|config|switch|lease``: look, or keep in step."""
     return _run("ec2net", _ec2net)
 
 
@@ -62,15 +62,14 @@ def _ec2net(given):
     # type: (Arguments) -> int
     # Python 2.7 and 3 differ in what a missing sub-command is.
     if not given.command:
-        raise UsageError(
-            "no command: expected plan, status, explain, refresh, switch, config or lease"
-        )
+        expected = "plan, status, explain, refresh, config, switch or lease"
+        raise UsageError("no command: expected " + expected)
     commands = {
         "lease": _lease,
         "refresh": _refresh,
         "explain": _explain,
-        "switch": _switch,
         "config": _config,
+        "switch": _switch,
     }
     return commands.get(given.command, _show)(given)
 
@@ -106,6 +105,17 @@ def _explain(given):
     return 0
 
 
+def _config(given):
+    # type: (Arguments) -> int
+    """Print the settings, or what is wrong with them."""
+    from ec2net_legacy import settings_report
+
+    path = path_argument(given.check) if given.check is not None else None
+    output, right = settings_report.report(path, given.json)
+    print_text(output)
+    return 0 if right else FAILED
+
+
 def _switch(given):
     # type: (Arguments) -> int
     from ec2net_legacy.commands import switch
@@ -120,17 +130,6 @@ def _switch(given):
         print_text(proposal.text)
         return 0
     return switch.hand_over(host, given.there)
-
-
-def _config(given):
-    # type: (Arguments) -> int
-    """Print the settings, or what is wrong with them."""
-    from ec2net_legacy import settings_report
-
-    path = path_argument(given.check) if given.check is not None else None
-    output, right = settings_report.report(path, given.json)
-    print_text(output)
-    return 0 if right else FAILED
 
 
 def _show(given):
@@ -175,7 +174,8 @@ def _name(given):
 def _run(program, command):
     # type: (str, Callable[[Arguments], int]) -> int
     """Parse, run `command`, and turn what goes wrong into one line and an exit code."""
-    start_logging(program, "--debug" in sys.argv[1:])
+    # Python 2 compares bytes of a file's name only with bytes.
+    start_logging(program, str("--debug") in sys.argv[1:])
     try:
         code = command(arguments.parse(program, [text(one) for one in sys.argv[1:]]))
         return code if flush(sys.stdout) else FAILED

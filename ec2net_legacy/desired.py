@@ -30,7 +30,7 @@ def number_offset(name, eni):
     by_name = offset_by_name(name)
     if by_name is not None:
         return by_name
-    card, device = eni.network_card, eni.device_number  # type: int, int
+    card, device = eni.card, eni.device_number  # type: int, int
     return 100 * card + device
 
 

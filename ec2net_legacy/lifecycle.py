@@ -6,10 +6,10 @@ from __future__ import absolute_import, print_function, unicode_literals
 
 import contextlib
 
-from ec2net_legacy import coexistence, log, record
+from ec2net_legacy import coexistence, daemon, log, record
 from ec2net_legacy._typing import TYPE_CHECKING
-from ec2net_legacy.act import apply_steps, in_turn, set_parameters
-from ec2net_legacy.errors import CommandError, LockHeld
+from ec2net_legacy.act import apply_steps, set_parameters
+from ec2net_legacy.errors import CommandError, HostError, LockHeld
 from ec2net_legacy.kernel import diff
 from ec2net_legacy.look import Look
 from ec2net_legacy.model import Parameter
@@ -75,12 +75,12 @@ def look_at_lease(host, interface):
     return ADDRESS_GONE if had_lease else AWAITED
 
 
-def bring_up(host, plan, end=_NEVER, was_known=True):
-    # type: (Host, Plan, float, bool) -> None
+def bring_up(host, plan, end=_NEVER, was_known=True, since=_NEVER):
+    # type: (Host, Plan, float, bool, float) -> None
     """Bring the interface of `plan` up, unless it is, before the moment `end` of the clock.
 
-    `plan` is what `add` made of it; `was_known`: whether its device was recorded before that.
-    Raises CommandError.
+    `plan` is what `add` made of it; `was_known`: whether its device was recorded before that;
+    `since`: from when on the files are in place. Raises CommandError.
     """
     name = plan.name
     # network-scripts would start a second dhclient, which nobody ends.
@@ -98,7 +98,7 @@ def bring_up(host, plan, end=_NEVER, was_known=True):
         if not is_up and distribution.DHCLIENT_NEEDS_FILES and host.has_dhclient(name):
             # The init system's own ifup, whose dhclient has no pid file before it has a lease.
             log.info("%s: an ifup waits for its lease already", name)
-        elif not is_up and _ifup(host, name, device, end):
+        elif not is_up and _ifup(host, name, device, end, since):
             return
         _complete(host, name)
 
@@ -123,23 +123,21 @@ def _is_stale(host, look, plan, up_and_known):
     return bool(plan.live and not is_up and needs_files and not host.has_dhclient(name))
 
 
-def _ifup(host, name, device, end):
-    # type: (Host, str, Optional[Device], float) -> bool
+def _ifup(host, name, device, end, since):
+    # type: (Host, str, Optional[Device], float, float) -> bool
     """Run the distribution's ifup, another time where its dhclient is deaf.
 
     Return whether all is there.
     """
-    distribution = Look(host).distribution
-    commands = distribution.up_commands(name)
-    began = host.clock()
+    distribution, began = Look(host).distribution, host.clock()
+    command = distribution.up_command(name)
     if not distribution.HEARS_ROUTERS:
         _prepare(host, name)
     if not distribution.HAS_DHCLIENT:
-        for command in commands:
-            in_turn(host, _run, host, command, end)
-        return _await_lease(host, name, min(began + _DAEMONS_TIME, end))
-    for command in commands:
+        daemon.read_files(host, distribution.RELOAD, since)
         _run(host, command, end)
+        return _await_lease(host, name, min(began + _DAEMONS_TIME, end))
+    _run(host, command, end)
     if _complete(host, name) or not host.has_dhclient(name):
         return True
     # A device that was pulled meanwhile, or replaced, has lost its address for another reason.
@@ -150,8 +148,7 @@ def _ifup(host, name, device, end):
         # now and then deaf to all offers from their start (launchpad.net/bugs/1926139).
         log.warning("%s: no lease; another dhclient tries", name)
         _start_over(host, name, end)
-        for command in commands:
-            _run(host, command, end)
+        _run(host, command, end)
     return False
 
 
@@ -298,10 +295,14 @@ def take_down(host, name, end=_NEVER):
 def forget(host, name, end):
     # type: (Host, str, float) -> None
     """Have the distribution forget an interface whose files are gone, before the moment `end`."""
-    for command in Look(host).distribution.forget_commands(name):
+    distribution = Look(host).distribution
+    for command in distribution.forget_commands(name):
         try:
-            _run(host, command, end)
-        except CommandError as error:
+            if command == distribution.RELOAD:
+                daemon.read_files(host, command, host.clock())
+            else:
+                _run(host, command, end)
+        except HostError as error:
             # A device that goes meanwhile has nothing left on it.
             log.debug("%s: %s", name, error)
 

@@ -75,8 +75,9 @@ def lasting_texts(eni):
     texts = {
         "interface-id": eni.interface_id,
         "device-number": "{0}".format(eni.device_number),
-        "network-card": "{0}".format(eni.network_card),
     }
+    if eni.network_card is not None:
+        texts["network-card"] = "{0}".format(eni.network_card)
     return dict(texts, **{_IPV4[1]: eni.subnet}) if eni.subnet else texts
 
 
@@ -107,11 +108,12 @@ def parse_eni(mac, texts):
     interface_id = texts["interface-id"].strip()
     if not _ENI_ID.match(interface_id):
         raise MetadataInvalid("interface-id", texts["interface-id"], "an ENI id such as eni-0a1b2c")
+    card = texts.get("network-card")
     return Eni(
         mac=mac,
         interface_id=interface_id,
         device_number=_number("device-number", texts["device-number"]),
-        network_card=_number("network-card", texts.get("network-card", "0")),
+        network_card=None if card is None else _number("network-card", card),
         subnet=subnet[0] if subnet else "",
         addresses=addresses,
         prefixes=prefixes,

@@ -191,6 +191,20 @@ class Group(namedtuple("Group", ["device", "number"])):
         return "dev {0} group {1}".format(self.device, self.number)
 
 
+class AlternativeName(namedtuple("AlternativeName", ["device", "name"])):
+    """A further `name` of a device, for whoever asks by name. Source: ip-link(8), Linux 5.5."""
+
+    __slots__ = ()
+
+    family = 4
+
+    @property
+    def arguments(self):
+        # type: () -> str
+        """What follows ``ip link property add``."""
+        return "dev {0} altname {1}".format(self.device, self.name)
+
+
 class InterfaceState(
     namedtuple("InterfaceState", ["name", "table", "primary", "addresses", "routes", "rules"])
 ):
@@ -239,11 +253,18 @@ class Eni(
     """What the metadata service says of one ENI.
 
     `subnet` is "" and `addresses` is empty on an IPv6-only subnet; the first of `addresses` is the
-    primary one; `subnets6` and `addresses6` are empty where there is no IPv6. Source: the keys
-    below ``network/interfaces/macs/<mac>/``.
+    primary one; `subnets6` and `addresses6` are empty where there is no IPv6. `network_card` is
+    None on types of instances that name none. Source: the keys below
+    ``network/interfaces/macs/<mac>/``.
     """
 
     __slots__ = ()
+
+    @property
+    def card(self):
+        # type: () -> int
+        """The number of the network card, which is the first where none is named."""
+        return self.network_card or 0
 
     @property
     def ipv6_only(self):

@@ -17,7 +17,7 @@ from ec2net_legacy.kernel import diff
 from ec2net_legacy.kernel.parse import KernelState
 
 if TYPE_CHECKING:
-    from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence
+    from typing import Any, Callable, Dict, FrozenSet, Iterable, List, Optional, Sequence
 
     from ec2net_legacy.imds import Imds
     from ec2net_legacy.settings import Settings
@@ -41,6 +41,7 @@ class Host(object):
         self.sysctl = sysctl  # type: Any
         self.run_directory = RunDirectory(settings.run_directory)
         self.clock = _compat.monotonic  # type: Callable[[], float]
+        self.wall_clock = time.time  # type: Callable[[], float]
         self.sleep = time.sleep  # type: Callable[[float], None]
         self.ancestors = processes.ancestors  # type: Callable[[], List[str]]
         self.has_dhclient = processes.has_dhclient  # type: Callable[[str], bool]
@@ -48,6 +49,7 @@ class Host(object):
         self.end_dhclient = processes.end_dhclient  # type: Callable[[str], None]
         self.hand_over = init.hand_over  # type: Callable[[Runner, Sequence[str], bool], List[str]]
         self.netlink = _by_netlink
+        self.names_by_netlink = _names_by_netlink
         self._imds = imds
         self._unattended = unattended
         self._kernel = {}  # type: Dict[int, KernelState]
@@ -97,6 +99,16 @@ class Host(object):
         groups = iproute.group_names(self.files.read, self.files.glob)
         return iproute.read(self.runner, tables, groups, [family])
 
+    def alternative_names(self):
+        # type: () -> Optional[Dict[str, FrozenSet[str]]]
+        """Return {each device: its alternative names}, None where that cannot be found out."""
+        try:
+            return self.names_by_netlink()
+        except HostError as error:
+            # There is no asking `ip` in its place: nothing depends on these names.
+            log.debug("alternative names: %s", error)
+            return None
+
     def known_kernel(self, families):
         # type: (Iterable[int]) -> KernelState
         """Return what the kernel had when this run read it last, which may be now."""
@@ -129,3 +141,10 @@ def _by_netlink(family):
     from ec2net_legacy.kernel import netlink
 
     return netlink.read(family)
+
+
+def _names_by_netlink():
+    # type: () -> Dict[str, FrozenSet[str]]
+    from ec2net_legacy.kernel import netlink
+
+    return netlink.alternative_names()

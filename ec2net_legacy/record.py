@@ -61,9 +61,16 @@ gave an address.
 
 NOTHING = Record((), (), (), 0, None, None, None, False, None)
 
+Names = namedtuple("Names", ["index", "given", "refused"])
+"""The alternative names of the device with the kernel's number `index`: those that were `given` to
+it, and those that `ip` or the kernel `refused`, which are not tried again."""
+
 HostRecord = namedtuple(
     "HostRecord",
-    ["cards", "enis", "items", "groups", "parameters", "chains", "cannot", "failed"],
+    [
+        "cards", "enis", "items", "groups", "parameters", "chains", "cannot", "failed", "names",
+        "primary",
+    ],
 )
 """What was done for all ENIs together.
 
@@ -72,10 +79,11 @@ asked again whether it is one}. `enis`: {device: (its number, Managed)}. `items`
 copied from main. `groups`: {device: [its number, link group before, ours]}. `parameters`: {kernel
 parameter: [number of its device, value before, ours]}. `chains`: the families that have a chain of
 ours. `cannot`: the families in which the kernel cannot ask main first. `failed`: the families whose
-netfilter does not work.
+netfilter does not work. `names`: {device: Names}. `primary`: MAC address and id of the primary ENI,
+() while metadata was not asked.
 """
 
-NOTHING_SHARED = HostRecord({}, {}, (), {}, {}, (), (), ())
+NOTHING_SHARED = HostRecord({}, {}, (), {}, {}, (), (), (), {}, ())
 
 _ITEMS = {one.__name__: one for one in (MainFirst, MarkRule, Route)}  # type: Dict[str, Any]
 # A document with something unexpected in it raises one of these; RuntimeError: it is nested too
@@ -86,6 +94,8 @@ _DAMAGED = (
 # event.is_interface_name takes no other names, so nothing was ever recorded about another one.
 _DEVICE = pattern(r"[!-.0-~]{1,15}\Z")
 _PARAMETER = pattern(r"net/ipv[46]/conf/[!-.0-~]{1,15}/[a-z_]+\Z")
+# The ones that ENIs get; the kernel takes up to 127 bytes, and neither blanks nor slashes.
+ALTERNATIVE_NAME = pattern(r"(?:eni-[0-9a-f]{1,40}|device-number-[0-9]{1,3}(?:\.[0-9]{1,3})?)\Z")
 # The words of an item become words of a line for `ip -batch`, where "#" begins a comment. Each
 # character above ASCII is a byte of a name in some other encoding.
 _WORD = pattern(r"[!\"$-~\x80-\xff]{0,64}\Z")
@@ -266,6 +276,19 @@ def _managed(value):
     return int(value[0]), eni._replace(families=tuple(int(one) for one in eni.families))
 
 
+def _names(value):
+    # type: (Any) -> Names
+    index, given, refused = value
+    lists = [tuple(_checked(name, ALTERNATIVE_NAME) for name in one) for one in (given, refused)]
+    return Names(int(index), *lists)
+
+
+def _primary(value):
+    # type: (Any) -> Tuple[str, str]
+    mac, interface_id = value
+    return _checked(mac, _WORD), _checked(interface_id, _WORD)
+
+
 def _families(value):
     # type: (Any) -> Tuple[int, ...]
     return tuple(sorted(int(one) for one in value))
@@ -293,4 +316,6 @@ _HOST = {
     "chains": _families,
     "cannot": _families,
     "failed": _families,
+    "primary": _primary,
+    "names": lambda kept: {_checked(name, _DEVICE): _names(value) for name, value in kept.items()},
 }  # type: Dict[str, Callable[[Any], Any]]

@@ -3,11 +3,11 @@ from __future__ import absolute_import, print_function, unicode_literals
 
 from ec2net_legacy._typing import TYPE_CHECKING
 from ec2net_legacy.kernel.netfilter import as_commands
-from ec2net_legacy.model import Chain, Group, MainFirst, Parameter
+from ec2net_legacy.model import AlternativeName, Chain, Group, MainFirst, Parameter
 from ec2net_legacy.shared import items
 
 if TYPE_CHECKING:
-    from typing import Any, Iterable, Iterator, List, Optional, Sequence, Tuple
+    from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
 
     from ec2net_legacy.kernel.diff import Change
     from ec2net_legacy.model import Device
@@ -54,7 +54,8 @@ def shared_summary(shared):
     # type: (SharedPlan) -> str
     """Return one line for the log about what was done for all ENIs together."""
     done = []
-    changes = [step for step in kernel_changes(shared) if not isinstance(step.item, Group)]
+    named = (Group, AlternativeName)
+    changes = [step for step in kernel_changes(shared) if not isinstance(step.item, named)]
     if changes:
         done.append(_count(len(changes), "kernel change"))
     groups = items(shared, Group)
@@ -65,6 +66,9 @@ def shared_summary(shared):
         done.append(_count(len(parameters), "kernel parameter"))
     if chains(shared):
         done.append("marks of connections")
+    devices = {step.item.device for step in _name_changes(shared)}
+    if devices:
+        done.append("alternative names of " + " ".join(sorted(devices)))
     return ", ".join(done)
 
 
@@ -91,8 +95,24 @@ def _shared_lines(shared):
 
 def kernel_changes(shared):
     # type: (SharedPlan) -> List[Change]
-    """Return what is done about rules, routes and link groups, in the order in which it is."""
+    """Return what is done by `ip`: about rules, routes, link groups and alternative names."""
     return [step for step in shared.changes if not isinstance(step.item, (Parameter, Chain))]
+
+
+def _name_changes(shared):
+    # type: (SharedPlan) -> List[Change]
+    return [step for step in shared.changes if isinstance(step.item, AlternativeName)]
+
+
+def alternative_names(shared):
+    # type: (SharedPlan) -> Dict[str, List[str]]
+    """Return the names that were given to devices and are there."""
+    missing = {step.item for step in _name_changes(shared) if step.add}
+    given = {
+        device: [name for name in names.given if AlternativeName(device, name) not in missing]
+        for device, names in shared.done.names.items()
+    }
+    return {device: names for device, names in given.items() if names}
 
 
 def chains(shared):
@@ -227,7 +247,7 @@ def _cells(device, plan):
         device.name,
         device.mac or "-",
         eni.interface_id if eni else "-",
-        "{0}/{1}".format(eni.network_card, eni.device_number) if eni else "-",
+        "{0}/{1}".format(eni.card, eni.device_number) if eni else "-",
         str(plan.state.table) if plan.state and not plan.is_primary else "-",
         state_of(plan)[0],
     )

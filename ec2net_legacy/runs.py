@@ -67,11 +67,37 @@ def lease(host, happened, within):
     return tell_failures(_settle(host, ask=False, wait=max(end - host.clock(), 0.0)))
 
 
+class Outcome(object):
+    """What a refresh did: plans that acted, changes of what all ENIs share, and errors."""
+
+    def __init__(self):
+        # type: () -> None
+        self.plans = []  # type: List[Plan]
+        self.shared_changes = 0
+        self.failures = []  # type: List[Ec2netError]
+
+    def add(self, plans, failures):
+        # type: (List[Plan], Failures) -> None
+        """Add what a part of the refresh did."""
+        failed = [name for name, _ in failures]
+        self.plans += [plan for plan in plans if plan.acts and plan.name not in failed]
+        self.failures += [error for _, error in failures]
+
+
 def refresh(host, name):
     # type: (Host, Optional[str]) -> int
     """Bring all configured interfaces, or just `name`, in step with metadata."""
     if _is_switched(host):
         return 0
+    if name is not None or not host.settings.metrics_file:
+        return _refresh(host, name, Outcome())
+    from ec2net_legacy import metrics
+
+    return metrics.measured(host, lambda host, did: _refresh(host, None, did), Outcome())
+
+
+def _refresh(host, name, outcome):
+    # type: (Host, Optional[str], Outcome) -> int
     from ec2net_legacy.commands.refresh import refresh as command
     from ec2net_legacy.commands.scan import catch_up
 
@@ -80,25 +106,30 @@ def refresh(host, name):
     except _NO_METADATA:
         if name is None:
             # What is configured needs none to come up.
-            _tell_scan(*catch_up(host, by_hand=False, metadata=False))
-        tell_failures(_settle(host, ask=False))
+            found, handed_over, missed = catch_up(host, by_hand=False, metadata=False)
+            outcome.add(found, missed)
+            _tell_scan(found, handed_over, missed)
+        tell_failures(_settle(host, ask=False, outcome=outcome))
         raise
     except Ec2netError as error:
-        _settle_after(host, error)
+        _settle_after(host, error, outcome=outcome)
         raise
+    outcome.add(plans, failures)
     for plan in plans:
         if plan.acts:
             _tell(plan, "add")
     if name is not None:
-        return tell_failures(failures + _settle(host))
+        return tell_failures(failures + _settle(host, outcome=outcome))
     # What an event was missed for, or came to nothing because metadata was late.
     try:
         found, handed_over, missed = catch_up(host, by_hand=False)
     except Ec2netError as error:
         tell_failures(failures)
-        _settle_after(host, error)
+        _settle_after(host, error, outcome=outcome)
         raise
-    return _tell_scan(found, handed_over, failures + missed + _settle(host))
+    outcome.add(found, missed)
+    failures += missed + _settle(host, outcome=outcome)
+    return _tell_scan(found, handed_over, failures)
 
 
 def scan(host):
@@ -127,9 +158,10 @@ def _is_switched(host):
     return True
 
 
-def _settle(host, ask=True, wait=60.0):
-    # type: (Host, bool, float) -> Failures
-    """Do what all ENIs have in common; return what failed."""
+def _settle(host, ask=True, wait=60.0, outcome=None):
+    # type: (Host, bool, float, Optional[Outcome]) -> Failures
+    """Do what all ENIs have in common; return what failed, and add what was done to `outcome`."""
+    outcome = outcome or Outcome()
     from ec2net_legacy.commands.settle import settle
 
     try:
@@ -139,7 +171,9 @@ def _settle(host, ask=True, wait=60.0):
         log.debug("all ENIs: %s", error)
         return []
     except Ec2netError as error:
+        outcome.failures.append(error)
         return [("all ENIs", error)]
+    outcome.shared_changes += len(plan.changes)
     if plan.changes:
         from ec2net_legacy import report
 
@@ -147,10 +181,10 @@ def _settle(host, ask=True, wait=60.0):
     return []
 
 
-def _settle_after(host, error, ask=True, wait=60.0):
-    # type: (Host, Ec2netError, bool, float) -> None
+def _settle_after(host, error, ask=True, wait=60.0, outcome=None):
+    # type: (Host, Ec2netError, bool, float, Optional[Outcome]) -> None
     """Do what all ENIs have in common in a run that ends with `error`, which is told by itself."""
-    failures = _settle(host, ask and not isinstance(error, _NO_METADATA), wait)
+    failures = _settle(host, ask and not isinstance(error, _NO_METADATA), wait, outcome)
     tell_failures([one for one in failures if "{0}".format(one[1]) != "{0}".format(error)])
 
 

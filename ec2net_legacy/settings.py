@@ -32,14 +32,18 @@ Settings = namedtuple(
         "containers",
         "mark_mask",
         "mark_base",
+        "alternative_names",
         "run_directory",
+        "metrics_file",
         "metadata",
     ],
 )
 """`backend`: "auto" or a backend's name. `ignore`: name globs, MACs and ENI ids, all left alone.
 `table_base`, `priority_base`: the number 0 of route tables and of rule priorities. `link_group`:
 that of all ENIs. `containers`: whether connections are marked, "auto", "yes" or "no"; by the bits
-of `mark_mask`, `mark_base` being the number 0. `run_directory`: an absolute path."""
+of `mark_mask`, `mark_base` being the number 0. `alternative_names`: whether ENIs get them, "yes" or
+"no". `run_directory`: an absolute path. `metrics_file`: the path of what the refresh writes for
+Prometheus, "" for none."""
 
 MetadataSettings = namedtuple(
     "MetadataSettings",
@@ -74,7 +78,10 @@ DEFAULTS = Settings(
     # Tailscale) and the lower byte, where administrators begin to count.
     mark_mask=0x3F00,
     mark_base=0,
+    # As amazon-ec2-net-utils 2.x does.
+    alternative_names="yes",
     run_directory="/var/run/ec2net",
+    metrics_file="",
     metadata=MetadataSettings(
         endpoints=("http://169.254.169.254/latest", "http://[fd00:ec2::254]/latest"),
         connect_timeout=1.0,
@@ -215,6 +222,10 @@ def _wrong(settings):
     directory = settings.run_directory
     if not directory.startswith("/") or "\0" in directory:
         found.append(("", "run_directory", directory, "an absolute path"))
+    path = settings.metrics_file
+    if path and (not re.match(r"/.*[^/]\.prom\Z", path) or "\0" in path):
+        # The exporter reads no other names, and a mistake must not cost another file.
+        found.append(("", "metrics_file", path, "an absolute path that ends with .prom"))
     # No name has a blank: a comma is missing.
     blanks = [pattern for pattern in settings.ignore if re.search(r"\s", pattern)]
     if blanks:

@@ -1,12 +1,12 @@
 """Deciding about what all ENIs share: main first, marks of connections, link groups, kernel
-parameters.
+parameters, alternative names.
 
 Pure functions, from what was seen to one plan for all ENIs together. What `coexistence` says is
 wanted is compared here with what is there and with what the record says is ours.
 """
 from __future__ import absolute_import, print_function, unicode_literals
 
-from ec2net_legacy import coexistence
+from ec2net_legacy import altnames, coexistence
 from ec2net_legacy._cheap import namedtuple
 from ec2net_legacy._typing import TYPE_CHECKING
 from ec2net_legacy.kernel import netfilter
@@ -32,13 +32,15 @@ Enis = namedtuple("Enis", ["managed", "members", "unknown", "numbers", "macs"])
 names of all devices by which an ENI is reached; `unknown`: the cards of which that is not known.
 `numbers`: {name of each device: the kernel's number}; `macs`: the MAC addresses of all devices."""
 
-Present = namedtuple("Present", ["kernel", "groups", "parameters", "chains", "has_containers"])
+Present = namedtuple(
+    "Present", ["kernel", "groups", "parameters", "chains", "has_containers", "names"]
+)
 """What is there, see `look`. `groups`: {device: link group}, `parameters`: {name: value}, each None
-where there is none; `chains`: {family: Netfilter}."""
+where there is none; `chains`: {family: Netfilter}; `names`: see `altnames.decide`."""
 
-Case = namedtuple("Case", ["settings", "enis", "parameters", "present", "before"])
+Case = namedtuple("Case", ["settings", "enis", "parameters", "names", "present", "before"])
 """All that is decided from. `parameters`: {name of a kernel parameter that ENIs need: the least and
-the most that it may be}; `before`: the HostRecord as it is."""
+the most that it may be}; `names`: see `altnames.wanted`; `before`: the HostRecord as it is."""
 
 _Chains = namedtuple("_Chains", ["changes", "kept", "failed", "problem"])
 """What is to be done about the chains of marks. `kept`: the families that have one after that;
@@ -133,7 +135,7 @@ def is_lost(before, groups, settings):
     `groups`: those of the cards. An ifup may have recorded the parameters that it needs from the
     start, and metadata may have been asked about cards.
     """
-    nothing_done = before._replace(parameters={}, cards={}) == NOTHING_SHARED
+    nothing_done = before._replace(parameters={}, cards={}, primary=()) == NOTHING_SHARED
     return nothing_done and settings.link_group in groups.values()
 
 
@@ -195,7 +197,7 @@ def chain_families(found, before, has_containers):
 def decide(case):
     # type: (Case) -> SharedPlan
     """Return what is to be done."""
-    found, before = case.enis, case.before
+    found, before, managed = case.enis, case.before, case.enis.managed
     cannot = _cannot(case)
     main_first = [
         rule
@@ -213,7 +215,8 @@ def decide(case):
     changes += [Change(True, Group(*pair)) for pair in sorted(set_groups.items())]
     changes += [Change(True, item) for item in wanted + main_first if item not in there]
     changes += [Change(True, Parameter(*pair)) for pair in sorted(set_parameters.items())]
-    managed = found.managed
+    names, steps = altnames.decide(case.names, before.names, case.present.names, found.numbers)
+    changes += [Change(*step) for step in steps]
     done = before._replace(
         cards={mac: one for mac, one in before.cards.items() if managed and mac in found.macs},
         enis={eni.name: (found.numbers[eni.name], eni) for eni in managed},
@@ -223,6 +226,8 @@ def decide(case):
         chains=chains.kept,
         cannot=tuple(sorted(cannot)),
         failed=chains.failed,
+        names=names,
+        primary=before.primary if managed else (),
     )
     return SharedPlan(changes + chains.changes, done, before, chains.problem)
 
@@ -340,5 +345,6 @@ def underway(plan):
         groups=dict(before.groups, **done.groups),
         parameters=dict(before.parameters, **done.parameters),
         chains=tuple(sorted(set(done.chains) | set(before.chains))),
+        names=altnames.underway(before.names, done.names),
     )  # type: HostRecord
     return found

@@ -28,8 +28,8 @@ _COMMANDS = (
     ("status", "show every interface and whether it is as AWS says"),
     ("explain", "show the rules and the route table that decide about a packet"),
     ("refresh", "bring every configured interface in step with metadata"),
-    ("switch", "take this host from ifupdown to systemd-networkd, or back"),
     ("config", "show the settings and where each comes from, or check a file"),
+    ("switch", "take this host from ifupdown to systemd-networkd, or back"),
     ("lease", "do what dhclient's $reason asks for $interface; its hook calls this"),
 )
 
@@ -85,6 +85,8 @@ def _add_options(command, name):
         command.add_argument(
             "--in", dest="incoming", metavar="INTERFACE", help="by which it comes; needs --from"
         )
+    if name == "config":
+        command.add_argument("--check", metavar="FILE", help="show all that is wrong with FILE")
     if name == "switch":
         command.add_argument(
             "--to", dest="there", required=True, choices=("networkd", "ifupdown"),
@@ -93,8 +95,6 @@ def _add_options(command, name):
         command.add_argument("--yes", action="store_true", help="do it; else just show it")
         # What ec2net-switch@.service calls.
         command.add_argument("--step", choices=("try", "end"), help=argparse.SUPPRESS)
-    if name == "config":
-        command.add_argument("--check", metavar="FILE", help="show all that is wrong with FILE")
     usual = "by when to be done (default {0:g})".format(arguments.WITHIN)
     times = {
         "refresh": ("--jitter", 0.0, "wait at random before, at most so long"),

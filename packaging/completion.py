@@ -4,6 +4,7 @@
 `completion.py DIRECTORY` writes bash/NAME and zsh/_NAME there.
 """
 import argparse
+import re
 import sys
 from pathlib import Path
 
@@ -29,6 +30,11 @@ _ec2net_addresses() {
 _ec2net_actions() {
   compgen -W $'add\nremove' -- "$1"
 }
+"""
+_CHOICES = """
+{name}() {{
+  compgen -W $'{words}' -- "$1"
+}}
 """
 _ZSH = r"""
 _ec2net_interfaces() {
@@ -58,20 +64,43 @@ _COMPLETED = {
 def complete(program, shell):
     """Return what completes `program` in `shell`."""
     parser = usage.parser_of(program)
-    _mark(parser)
-    return shtab.complete(parser, shell, preamble=_PREAMBLES)
+    functions = _mark(parser, shell)
+    preamble = {shell: _PREAMBLES[shell] + "".join(functions[name] for name in sorted(functions))}
+    made = shtab.complete(parser, shell, preamble=preamble)
+    return made if shell == "bash" else _with_arguments(made, parser)
 
 
-def _mark(parser):
-    """Say of each argument by what it is completed."""
+def _with_arguments(made, parser):
+    """Return what completes a program in zsh with its own arguments.
+
+    shtab 1.5.5 (Debian 12) leaves them out where they are not a sub-command's.
+    """
+    end = "# End Custom Preamble\n"
+    for action in parser._actions:
+        by = _COMPLETED.get(action.dest)
+        if by and not action.option_strings and not re.search('(?m)^ +":.*:{}"$'.format(by), made):
+            options = "_shtab_{}_options".format(re.sub(r"\W", "_", parser.prog))
+            made = made.replace(end, '{}+=(":{}:{}")\n\n{}'.format(options, action.dest, by, end))
+    return made
+
+
+def _mark(parser, shell):
+    """Say of each argument by what it is completed; return {name: text} of functions for that."""
+    functions = {}
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             for command in action.choices.values():
-                _mark(command)
+                functions.update(_mark(command, shell))
+        if action.choices and shell == "bash":
+            # shtab 1.5.5 (Debian 12) completes nothing but the first of several choices by itself.
+            name = "_ec2net_choices_of_" + action.dest
+            functions[name] = _CHOICES.format(name=name, words="\\n".join(action.choices))
+            action.complete = {shell: name}
         elif action.dest in _COMPLETED:
-            action.complete = dict.fromkeys(_PREAMBLES, _COMPLETED[action.dest])
+            action.complete = {shell: _COMPLETED[action.dest]}
         elif action.metavar == "FILE":
             action.complete = shtab.FILE
+    return functions
 
 
 def main(directory):

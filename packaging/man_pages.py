@@ -118,13 +118,24 @@ def _synopsis(parser):
 
 
 def _is_about_itself(action):
-    return isinstance(action, (argparse._HelpAction, argparse._VersionAction,
-                               argparse._SubParsersAction))
+    kinds = argparse._HelpAction, argparse._VersionAction, argparse._SubParsersAction
+    return isinstance(action, kinds) or _is_hidden(action)
+
+
+def _is_hidden(action):
+    """Return whether an option is none that a person gives."""
+    return action.help == argparse.SUPPRESS
+
+
+def _shown(actions):
+    return [one for one in actions if not _is_hidden(one)]
 
 
 def _term(action):
     """Return an option with its value, or an argument."""
     value = "*{}*".format(action.metavar or action.dest)
+    if action.choices:
+        value = "**{}**".format("** | **".join(action.choices))
     if not action.option_strings:
         return value
     options = ", ".join("**{}**".format(option) for option in action.option_strings)
@@ -134,7 +145,7 @@ def _term(action):
 def _options(parser):
     """Return the list of a parser's options and arguments."""
     actions = [one for one in parser._actions if not isinstance(one, argparse._SubParsersAction)]
-    listed = sorted(actions, key=lambda one: bool(one.option_strings))
+    listed = sorted(_shown(actions), key=lambda one: bool(one.option_strings))
     return "\n".join("{}\n    {}\n".format(_term(one), _sentence(one)) for one in listed)
 
 
@@ -153,7 +164,7 @@ def _command(name, parser, described):
     if prose.exists():
         parts.append(prose.read_text())
     own = [one for one in parser._actions if one.dest not in ("help", "debug")]
-    for action in sorted(own, key=lambda one: bool(one.option_strings)):
+    for action in sorted(_shown(own), key=lambda one: bool(one.option_strings)):
         parts.append("{}\n    {}".format(_term(action), _sentence(action)))
     body = re.sub(r"(?m)^(?=.)", "    ", "\n\n".join(part.rstrip() for part in parts))
     return "**{}**\n{}\n".format(name, body)

@@ -84,7 +84,7 @@ def conf():
         # Who copies a value from here copies no quotes with it.
         values = "Values: {}.".format(one.values.replace("`", ""))
         lines += ["\n", _comment(one.meaning), _comment(values)]
-        lines.append("#{} = {}\n".format(one.key, one.default))
+        lines.append("#{} = {}".format(one.key, one.default).rstrip() + "\n")
     return "".join(lines)
 
 

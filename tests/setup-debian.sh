@@ -10,10 +10,11 @@ case ${1:-all} in
 esac
 set -- dnsmasq-base ifupdown iproute2 iptables iputils-ping isc-dhcp-client make nftables \
     python3 python3-configobj python3-requests util-linux
-[ "$wanted" = demo ] || set -- "$@" ansible-core ansible-lint bash-completion busybox-static checkpolicy \
-    dbus-daemon debhelper debian-archive-keyring debootstrap dh-python e2fsprogs git lintian man-db mandoc \
-    procps python3-apt python3-build python3-docutils python3-shtab python3-setuptools python3-venv \
-    python3-wheel python3-yaml qemu-system-x86 qemu-utils rpm rpmlint semodule-utils setools shellcheck \
+[ "$wanted" = demo ] || set -- "$@" ansible-core ansible-lint bash-completion busybox-static \
+    checkpolicy dbus-daemon debhelper debian-archive-keyring debootstrap dh-python e2fsprogs git \
+    lintian man-db mandoc netplan.io procps python3-apt python3-build python3-docutils \
+    python3-shtab python3-setuptools python3-venv python3-wheel python3-yaml qemu-system-x86 \
+    qemu-utils rpm rpmlint semodule-utils setools shellcheck \
     strace systemd zsh
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then

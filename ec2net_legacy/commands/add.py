@@ -2,6 +2,7 @@
 from __future__ import absolute_import, print_function, unicode_literals
 
 from ec2net_legacy import log, record
+from ec2net_legacy._cheap import namedtuple
 from ec2net_legacy._typing import TYPE_CHECKING
 from ec2net_legacy.act import carry_out
 from ec2net_legacy.commands.propose import Planner, still_there
@@ -37,10 +38,15 @@ _MAC_POLL = 0.05
 _LOCK_WAIT = 60.0
 # How long all of ec2ifup may take, which is handed down to whatever waits. What all ENIs share is
 # done after that, and then systemd would end the unit (TimeoutStartSec=500), but not an ifup of it.
-_UP_TIME = 360.0
+UP_TIME = 360.0
 # Of that what an ifup needs, which metadata does not take away from it.
 _IFUP_TIME = 60.0
 _NEVER = float("inf")
+
+Begun = namedtuple("Begun", ["plan", "problem", "was_known", "since"])
+"""What came of an `up` so far. `plan`: the plan that was carried out; `problem`: the error that
+left all as it was, None for none; `was_known`: whether the device was recorded before; `since`:
+from when on, by the clock, the files are in place."""
 
 _JUST_DONE = Reason(IS_CONFIGURED, "a run that began after this event has just done it")
 _AS_BEFORE = Reason(IS_CONFIGURED, "its configuration stays as it was")
@@ -147,17 +153,20 @@ def _may_be_primary(host, interface):
 def up(host, name):
     # type: (Host, str) -> Plan
     """`add`, then the distribution's `ifup`; by the last good configuration if metadata fails."""
+    end = host.clock() + UP_TIME
+    return finish_up(host, name, begin_up(host, name, end), end)
+
+
+def begin_up(host, name, end):
+    # type: (Host, str, float) -> Begun
+    """Do what comes before the `ifup`; `end`: when, by the clock, that is to be over as well.
+
+    Raises Ec2netError.
+    """
     device = host.devices.device(name)  # type: Optional[Device]
     if device is not None:
         wish = record.Wish(record.UP, device.index)
         record.change(host.run_directory, name, wish=wish)
-    plan = _up(host, name, host.clock() + _UP_TIME)
-    record.change(host.run_directory, name, wish=None)
-    return plan
-
-
-def _up(host, name, end):
-    # type: (Host, str, float) -> Plan
     problem = None  # type: Optional[Ec2netError]
     # A first `add` records the device that is to be brought up.
     was_known = bool(record.read(host.run_directory, name).device)
@@ -169,12 +178,27 @@ def _up(host, name, end):
         log.warning("%s: %s; brought up as configured before", name, error)
         plan = nothing(name, _AS_BEFORE)
         problem = error
+    return Begun(plan, problem, was_known, host.clock())
+
+
+def finish_up(host, name, begun, end):
+    # type: (Host, str, Begun, float) -> Plan
+    """Bring `name` up before the moment `end` of the clock. Raises Ec2netError."""
+    plan = _brought_up(host, begun, end)
+    record.change(host.run_directory, name, wish=None)
+    return plan
+
+
+def _brought_up(host, begun, end):
+    # type: (Host, Begun, float) -> Plan
+    plan, problem = begun.plan, begun.problem  # type: Plan, Optional[Ec2netError]
+    name = plan.name
     if plan.is_passed_by or plan.is_primary:
         return plan
     if not has_our_files(Look(host).interface(name).configuration):
         return plan
     try:
-        bring_up(host, plan, end, was_known)
+        bring_up(host, plan, end, begun.was_known, begun.since)
     except CommandError:
         if plan.warning:
             log.warning("%s: %s", name, plan.warning)

@@ -1,7 +1,7 @@
 """An ENI has gone, or is to go: take back what was put into files and kernel for it."""
 from __future__ import absolute_import, print_function, unicode_literals
 
-from ec2net_legacy import ownership, plan, record
+from ec2net_legacy import daemon, ownership, plan, record
 from ec2net_legacy._typing import TYPE_CHECKING
 from ec2net_legacy.act import apply_steps
 from ec2net_legacy.errors import CommandError, MetadataInvalid, MetadataUnavailable
@@ -66,9 +66,18 @@ def down(host, name):
         done = _remove(host, Look(host), name, stays_down)
         if is_ours and host.devices.device(name) is not None:
             forget(host, name, end)
+        _forget_readings(host)
     if problem is not None:
         raise problem
     return done
+
+
+def _forget_readings(host):
+    # type: (Host) -> None
+    """Leave nothing of the last ENI: no note of when a daemon has read files, either."""
+    look = Look(host)
+    if look.distribution.RELOAD and not look.tables:
+        daemon.forget(host)
 
 
 def detach(host, name):

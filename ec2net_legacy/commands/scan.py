@@ -4,7 +4,7 @@ from __future__ import absolute_import, print_function, unicode_literals
 from ec2net_legacy import record
 from ec2net_legacy._cheap import namedtuple
 from ec2net_legacy._typing import TYPE_CHECKING
-from ec2net_legacy.commands.add import is_configured, up
+from ec2net_legacy.commands.add import UP_TIME, begin_up, finish_up, is_configured
 from ec2net_legacy.commands.remove import down
 from ec2net_legacy.errors import (
     CommandError,
@@ -20,6 +20,7 @@ from ec2net_legacy.ownership import eni_in, is_for, is_ignored, mac_in, own_plac
 if TYPE_CHECKING:
     from typing import Any, Callable, Dict, List, Optional, Tuple
 
+    from ec2net_legacy.commands.add import Begun
     from ec2net_legacy.look import Interface
     from ec2net_legacy.plan import Plan
     from ec2net_legacy.ports import Host
@@ -67,8 +68,10 @@ def catch_up(host, by_hand=True, metadata=True):
         left = host.hand_over(host.runner, names, by_hand)
     except CommandError as error:
         return plans, [], failures + [(" ".join(names), error)]
-    for name in left:
-        _each(up, host, name, (plans, failures))
+    # One reading of a daemon's is to do for all of them.
+    batches = [left] if look.distribution.RELOAD else [[name] for name in left]
+    for batch in batches:
+        _bring_up(host, batch, (plans, failures))
     return plans, [name for name in names if name not in left], failures
 
 
@@ -139,12 +142,22 @@ def _strays(host, look):
     ]
 
 
-def _each(command, host, name, outcome):
-    # type: (Callable[[Host, str], Plan], Host, str, Tuple[List[Plan], _Failures]) -> None
+def _bring_up(host, names, outcome):
+    # type: (Host, List[str], Tuple[List[Plan], _Failures]) -> None
+    """Bring interfaces up, the files of all of them before the first ifup."""
+    begun = []  # type: List[Begun]
+    for name in names:
+        _each(begin_up, host, name, (begun, outcome[1]), host.clock() + UP_TIME)
+    for one in begun:
+        _each(finish_up, host, one.plan.name, outcome, one, host.clock() + UP_TIME)
+
+
+def _each(command, host, name, outcome, *arguments):  # noqa: PLR0913
+    # type: (Callable[..., Any], Host, str, Tuple[List[Any], _Failures], *Any) -> None
     """One interface that fails must not leave the others unreachable."""
-    plans, failures = outcome
+    done, failures = outcome
     try:
-        plans.append(command(host, name))
+        done.append(command(host, name, *arguments))
     except Ec2netError as error:
         failures.append((name, error))
 

@@ -1,11 +1,11 @@
 """Showing how each interface is, and what would be done for it, without doing it."""
 from __future__ import absolute_import, print_function, unicode_literals
 
-from ec2net_legacy import ownership, plan
+from ec2net_legacy import ownership, plan, record
 from ec2net_legacy._cheap import namedtuple
 from ec2net_legacy._typing import TYPE_CHECKING
 from ec2net_legacy.commands import settle
-from ec2net_legacy.commands.add import settled_device
+from ec2net_legacy.commands.add import is_configured, settled_device
 from ec2net_legacy.commands.propose import Planner
 from ec2net_legacy.errors import MetadataInvalid, MetadataUnavailable
 from ec2net_legacy.lifecycle import LOST, look_at_lease
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from ec2net_legacy.plan import Plan
     from ec2net_legacy.ports import Host
     from ec2net_legacy.settings import Settings
+
+_LAST_KNOWN = "last known configuration, from before the boot"
 
 Survey = namedtuple("Survey", ["found", "problem", "shared"])
 """`found`: each device with the plan for it; `problem`: why metadata is missing, None if it is not;
@@ -52,25 +54,41 @@ def survey(host, name=None):
         interface = look.interface(device.name, device)
         local = _local_reason(host.settings, interface, device.mac == listing.primary)
         if unavailable is not None:
-            found.append((device, _unknown(device, local, unavailable)))
+            found.append((device, _unknown(host, interface, local, unavailable)))
             continue
         try:
             found.append((device, _one(host, planner, interface, listing)))
         except (MetadataInvalid, MetadataUnavailable) as error:
             # The other interfaces are of interest all the same.
             problem = error
-            found.append((device, _unknown(device, None, error)))
-    known = settle.cards_that_are_enis(host, listing.macs) if problem is None else None
+            found.append((device, _unknown(host, interface, None, error)))
+    enis = {one.name: one.eni for _, one in found if one.eni is not None}
+    known = settle.learned(host, listing.macs, listing.primary, enis) if problem is None else None
     states = {
         one.name: one.state for _, one in found if not one.left_alone and not one.is_primary
     }
-    return Survey(found, problem, settle.look_and_decide(host, states, known))
+    return Survey(found, problem, settle.look_and_decide(host, states, known, enis))
 
 
-def _unknown(device, local, error):
-    # type: (Device, Optional[Reason], Ec2netError) -> Plan
+def _unknown(host, interface, local, error):
+    # type: (Host, Interface, Optional[Reason], Ec2netError) -> Plan
     reason = local or ownership.Reason(ownership.IS_OTHER, "{0}".format(error))
-    return plan.nothing(device.name, reason)._replace(unknown=not local)
+    found = plan.nothing(interface.name, reason)._replace(unknown=not local)
+    is_old = not local and _is_from_before_the_boot(host, interface)
+    return found._replace(warning=_LAST_KNOWN) if is_old else found
+
+
+def _is_from_before_the_boot(host, interface):
+    # type: (Host, Interface) -> bool
+    """Return whether an ENI is up by what metadata said before the boot, and has not said since.
+
+    The record is empty after a boot. A run that failed over something else leaves no reading in it,
+    but that metadata lists the card.
+    """
+    device = interface.device
+    if not is_configured(interface) or not device.up or interface.record.reading is not None:
+        return False
+    return record.read_host(host.run_directory).cards.get(device.mac) is not True
 
 
 def _local_reason(settings, interface, is_primary):

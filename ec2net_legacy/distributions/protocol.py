@@ -93,20 +93,22 @@ class Distribution(Protocol):
     HAS_DHCLIENT = True  # type: bool
     # Whether the distribution hears routers itself, and wants the kernel not to.
     HEARS_ROUTERS = False  # type: bool
+    # What has the distribution's daemon read all files that have changed, [] where there is none.
+    RELOAD = []  # type: List[str]
     # The words behind `ip rule add` without which the distribution would take a rule away.
     RULE_WORDS = ""  # type: str
 
-    def up_commands(self, interface):
-        # type: (str) -> List[List[str]]
-        """Return the commands that bring `interface` up, one after the other."""
+    def up_command(self, interface):
+        # type: (str) -> List[str]
+        """Return the command that brings `interface` up, after `RELOAD`."""
 
     def down_command(self, interface):
         # type: (str) -> List[str]
         """Return the command that takes `interface` down."""
 
-    def reload_commands(self, changed):
-        # type: (List[str]) -> List[List[str]]
-        """Return what makes the distribution read files that have `changed` under what is up."""
+    def is_read(self, changed):
+        # type: (Iterable[str]) -> bool
+        """Return whether one of the files that have `changed` is read by the daemon alone."""
 
     def forget_commands(self, interface):
         # type: (str) -> List[List[str]]

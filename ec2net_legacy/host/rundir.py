@@ -65,12 +65,17 @@ class RunDirectory(object):
 
         Raises HostError, at once also where another process has the host's lock.
         """
+        with self.lock(wait=0.0):
+            self.write_alone(name, text)
+
+    def write_alone(self, name, text):
+        # type: (str, str) -> None
+        """Do that for a caller who has the lock of this very note. Raises HostError."""
         try:
-            with self.lock(wait=0.0):
-                # A run that was killed in the middle of this, or met a full disk, left it.
-                _discard(self._unfinished(name))
-                if self.read(name) != text:
-                    self._replace(name, text)
+            # A run that was killed in the middle of this, or met a full disk, left it.
+            _discard(self._unfinished(name))
+            if self.read(name) != text:
+                self._replace(name, text)
         except (IOError, OSError) as error:
             raise HostError("cannot write {0}/{1}: {2}".format(self._path, name, error.strerror))
 
@@ -125,8 +130,8 @@ class RunDirectory(object):
 
     def _unfinished(self, name):
         # type: (str) -> str
-        # One for each note, because only who has the host's lock writes: it cannot pile up. Before
-        # the name, because eth1.1049 is the name of a VLAN.
+        # One for each note, because only who has the host's lock writes, or that of the note: it
+        # cannot pile up. Before the name, because eth1.1049 is the name of a VLAN.
         return self._at("unfinished-" + name)
 
     def _replace(self, name, text):

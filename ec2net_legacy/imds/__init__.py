@@ -105,7 +105,7 @@ class Imds(object):
         """
         if reading is not None and reading.eni.mac == mac:
             self._known[mac] = reading.eni
-            if (reading.eni.device_number, reading.eni.network_card) == (0, 0):
+            if (reading.eni.device_number, reading.eni.card) == (0, 0):
                 self._primary = mac
 
     def macs(self):
@@ -115,6 +115,12 @@ class Imds(object):
         if text is None:
             raise MetadataUnavailable("metadata unavailable: there is no list of MAC addresses")
         return metadata.parse_macs("network/interfaces/macs/", text)
+
+    def interface_id(self, mac):
+        # type: (str) -> str
+        """Return the id of the ENI with this MAC address, "" where it has none (yet)."""
+        text = self._get("network/interfaces/macs/{0}/interface-id".format(mac), _NEVER)
+        return (text or "").strip()
 
     def eni(self, mac, is_primary=False, until=_NEVER):
         # type: (str, bool, float) -> Optional[Eni]
@@ -170,7 +176,7 @@ class Imds(object):
             texts[key] = text
         eni = metadata.parse_eni(mac, texts)
         # Before it has propagated it reads 0, which on the first card is the primary's alone.
-        if eni.device_number == 0 and eni.network_card == 0 and not is_primary:
+        if eni.device_number == 0 and eni.card == 0 and not is_primary:
             return None
         return eni
 

@@ -8,6 +8,7 @@ from ec2net_legacy.model import (
     LOCAL_TABLE,
     MAIN_TABLE,
     Address,
+    AlternativeName,
     Group,
     MainFirst,
     MarkRule,
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from ec2net_legacy.model import InterfaceState
 
-    Item = Union[Address, Route, Rule, MarkRule, MainFirst, Group]
+    Item = Union[Address, Route, Rule, MarkRule, MainFirst, Group, AlternativeName]
 
 _KERNELS_TABLES = frozenset([MAIN_TABLE, LOCAL_TABLE])
 
@@ -45,11 +46,15 @@ _OBJECT = {
     MarkRule: "rule",
     MainFirst: "rule",
     Group: "link",
+    AlternativeName: "link property",
 }  # type: Dict[type, str]
 
 
 class Change(namedtuple("Change", ["add", "item"])):
-    """One step: add (True) or delete (False) an Address, Route, a rule of any kind, or a Group."""
+    """One step: add (True) or delete (False) an item: an Address, a Route, a rule, a name.
+
+    A Group is set.
+    """
 
     __slots__ = ()
 

@@ -1,9 +1,9 @@
 """Reading the kernel by rtnetlink, as `ip` does, without starting one.
 
 It gives the same values as `kernel.parse` makes of what `ip` prints. Source: rtnetlink(7), and the
-kernel's headers linux/netlink.h, rtnetlink.h, if_addr.h and fib_rules.h. All that is read here is
-the same from Linux 2.6.32 on; what did not exist yet, as the conditions of MainFirst (3.12), is not
-sent.
+kernel's headers linux/netlink.h, rtnetlink.h, if_addr.h, if_link.h and fib_rules.h. All that is
+read here is the same from Linux 2.6.32 on; what did not exist yet, as the conditions of MainFirst
+(3.12) and alternative names (5.5), is not sent.
 """
 from __future__ import absolute_import, print_function, unicode_literals
 
@@ -17,7 +17,7 @@ from ec2net_legacy.kernel.parse import KernelState, route_seen
 from ec2net_legacy.model import MAIN_TABLE, Address, MainFirst, MarkRule, Route, Rule
 
 if TYPE_CHECKING:
-    from typing import Any, Callable, Dict, List, Optional, Set
+    from typing import Any, Callable, Dict, FrozenSet, List, Optional, Set, Tuple
 
 _ROUTE = 0  # NETLINK_ROUTE
 _LIMIT = 15.0
@@ -30,6 +30,7 @@ _ATTRIBUTE = struct.Struct(str("=HH"))  # length, type
 _ADDRESS = struct.Struct(str("=BBBBI"))  # family, length, flags, scope, device
 # family, destination's length, source's length, TOS, table, origin, scope, type, flags
 _ROUTE_OR_RULE = struct.Struct(str("=BBBBBBBBI"))
+_LINK = struct.Struct(str("=BxHiII"))  # family, type, device, flags, which of these change
 _NUMBER = struct.Struct(str("=I"))
 _SIGNED = struct.Struct(str("=i"))
 _DEVICE = struct.Struct(str("=16si20x"))  # struct ifreq: name, number
@@ -37,10 +38,16 @@ _DEVICE = struct.Struct(str("=16si20x"))  # struct ifreq: name, number
 _ERROR, _DONE, _OVERRUN = 2, 3, 4
 _ASK_FOR_ALL = 0x301  # NLM_F_REQUEST, NLM_F_DUMP
 _INTERRUPTED = 0x10  # NLM_F_DUMP_INTR
-_GET_ADDRESS, _GET_ROUTE, _GET_RULE = 22, 26, 34
+_GET_LINK, _GET_ADDRESS, _GET_ROUTE, _GET_RULE = 18, 22, 26, 34
 _SIOCGIFNAME = 0x8910
 
-_FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
+# A device is of none.
+_NO_FAMILY = 0
+_FAMILIES = {_NO_FAMILY: socket.AF_UNSPEC, 4: socket.AF_INET, 6: socket.AF_INET6}
+# IFLA_
+_D_NAME, _D_WANTED, _D_PROPERTIES, _D_ALTERNATIVE = 3, 29, 52, 53
+# RTEXT_FILTER_SKIP_STATS: two thirds of what the kernel says of a device are counters.
+_WITHOUT_COUNTERS = 8
 # IFA_
 _A_ADDRESS, _A_LOCAL = 1, 2
 # RTA_, RTN_, RTPROT_ and RTM_F_
@@ -70,11 +77,24 @@ def read(family):
 
     Raises HostError where there is no rtnetlink, or no answer to be understood.
     """
+    state = _answer(family, _Reading.all)  # type: KernelState
+    return state
+
+
+def alternative_names():
+    # type: () -> Dict[str, FrozenSet[str]]
+    """Return {name of each device: its alternative names}. Raises HostError as `read` does."""
+    names = _answer(_NO_FAMILY, _Reading.names)  # type: Dict[str, FrozenSet[str]]
+    return names
+
+
+def _answer(family, question):
+    # type: (int, Callable[[_Reading], Any]) -> Any
     try:
         connection = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _ROUTE)
         try:
             connection.settimeout(_LIMIT)
-            return _Reading(connection, family).all()
+            return question(_Reading(connection, family))
         finally:
             connection.close()
     except (EnvironmentError, LookupError, ValueError, struct.error) as error:
@@ -103,6 +123,11 @@ class _Reading(object):
         plain = {rule for rule in rules if isinstance(rule, Rule)}
         return KernelState(addresses, routes, plain, rules - plain)
 
+    def names(self):
+        # type: () -> Dict[str, FrozenSet[str]]
+        """Return the alternative names of each device."""
+        return dict(self._list(_GET_LINK, self._names_of_device))
+
     def _list(self, kind, value_of):
         # type: (int, Callable[[bytes], Any]) -> Set[Any]
         for _ in range(_MOST_TRIES):
@@ -120,6 +145,9 @@ class _Reading(object):
         self._has_changed = False
         # The longest header that any of the kinds has: 12 bytes, the first is the family.
         body = bytes(bytearray([_FAMILIES[self._family]] + [0] * 11))
+        if kind == _GET_LINK:
+            body = _LINK.pack(_FAMILIES[self._family], 0, 0, 0, 0)
+            body += _ATTRIBUTE.pack(8, _D_WANTED) + _NUMBER.pack(_WITHOUT_COUNTERS)
         length = _HEADER.size + len(body)
         header = _HEADER.pack(length, kind, _ASK_FOR_ALL, self._sequence, 0)
         self._connection.sendall(header + body)
@@ -157,6 +185,16 @@ class _Reading(object):
             if bytearray(message[:1])[0] == _FAMILIES[self._family]:
                 found.append(message)
         return False
+
+    def _names_of_device(self, message):
+        # type: (bytes) -> Tuple[str, FrozenSet[str]]
+        said = _attributes(message, _LINK.size)
+        names = [
+            _name(value)
+            for kind, value in _each_attribute(said.get(_D_PROPERTIES, b""), 0)
+            if kind == _D_ALTERNATIVE
+        ]
+        return _name(said[_D_NAME]), frozenset(names)
 
     def _address(self, message):
         # type: (bytes) -> Optional[Address]
@@ -246,19 +284,30 @@ class _Reading(object):
             answer = fcntl.ioctl(self._connection.fileno(), _SIOCGIFNAME, question)
         except EnvironmentError:
             return None
-        return answer[:16].split(b"\0")[0].decode("latin-1")
+        return _name(answer[:16])
+
+
+def _name(text):
+    # type: (bytes) -> str
+    return text.split(b"\0")[0].decode("latin-1")
 
 
 def _attributes(message, offset):
     # type: (bytes, int) -> Dict[int, bytes]
     """Return the attributes that follow a message's header, by their number."""
-    found = {}
+    return dict(_each_attribute(message, offset))
+
+
+def _each_attribute(message, offset):
+    # type: (bytes, int) -> List[Tuple[int, bytes]]
+    """Return number and value of each attribute: of some kinds there are several."""
+    found = []
     while offset + _ATTRIBUTE.size <= len(message):
         length, kind = _ATTRIBUTE.unpack_from(message, offset)
         if length < _ATTRIBUTE.size or offset + length > len(message):
             raise ValueError("half of an attribute")
         # The two highest bits are flags.
-        found[kind & 0x3FFF] = message[offset + _ATTRIBUTE.size : offset + length]
+        found.append((kind & 0x3FFF, message[offset + _ATTRIBUTE.size : offset + length]))
         offset += _aligned(length)
     return found
 

@@ -17,17 +17,19 @@ TRIAL, DONE, UNDONE = "trial", "done", "undone"
 
 State = namedtuple(
     "State",
-    ["phase", "here", "there", "before", "after", "asking", "addresses", "routes", "units",
-     "resolv", "why", "kept"],
+    ["phase", "here", "there", "before", "after", "names", "asking", "addresses", "routes",
+     "networkds", "units", "resolv", "why", "kept"],
 )
 """The last switch. `here`, `there`: the distributions' names. `before`, `after`: {path: text, or
-None} of the files that are changed. `asking`: the interfaces of which a program of `here` has the
-lease. `addresses`, `routes`: what the kernel had. `units`: {unit: whether it was enabled}.
+None} of the files that are changed. `names`: the interfaces; `asking`: those of which a program of
+`here` has the lease. `addresses`, `routes`: what the kernel had; `networkds`: which routes were of
+networkd's kind, as (interface, option for the family, line). `units`: {unit: whether it was
+enabled}.
 `resolv`: what /etc/resolv.conf led to, or "", and its text. `why`: what went wrong, for who reads
 it, else "". `kept`: what a switch to networkd that is in force has replaced, as `before`, `after`,
 `units` and `resolv`, {} for none."""
 
-NOTHING = State("", "", "", {}, {}, (), (), (), {}, ("", ""), "", {})
+NOTHING = State("", "", "", {}, {}, (), (), (), (), (), {}, ("", ""), "", {})
 
 
 def encoded(state):
@@ -49,7 +51,11 @@ def decoded(text):
         return found._replace(
             before=_texts(found.before),
             after=_texts(found.after),
+            names=tuple("" + name for name in found.names),
             asking=tuple("" + name for name in found.asking),
+            networkds=tuple(
+                ("" + name, "" + family, "" + line) for name, family, line in found.networkds
+            ),
             resolv=_pair(*found.resolv),
             addresses=tuple(Address(*one) for one in found.addresses),
             routes=tuple(Route(*one) for one in found.routes),

@@ -60,6 +60,14 @@ def restoring(addresses, routes, has):
     return [Change(True, one) for one in missing] + [Change(True, one) for one in lost]
 
 
+def strange(addresses, names, has):
+    # type: (Iterable[Address], Iterable[str], KernelState) -> List[Change]
+    """Return the deletion of each address that some devices have and had not."""
+    before = {(one.device, one.address) for one in addresses}
+    now, _ = worth_keeping(has, names)
+    return [Change(False, one) for one in now if (one.device, one.address) not in before]
+
+
 def superseded(routes, has):
     # type: (Iterable[Route], KernelState) -> List[Change]
     """Return the deletion of each route that a host had and has in another form as well.

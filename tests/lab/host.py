@@ -195,10 +195,12 @@ def configuration(host: Commands) -> Dict[str, List[str]]:
         "rules6": ["ip", "-6", "rule"],
         "routes": ["ip", "-4", "route", "show", "table", "all"],
         "routes6": ["ip", "-6", "route", "show", "table", "all"],
+        "names": ["ip", "-o", "link"],
     }
     # By one shell: under emulation each command that is sent to a machine takes it a second.
     script = f"\necho {_BETWEEN}\n".join(" ".join(command) for command in listings.values())
     texts = host.run(["sh", "-ec", script]).stdout.split(_BETWEEN + "\n")
+    texts[-1] = _alternative_names(texts[-1])
     return {
         name: [
             _PASSING.sub("", line).replace("\\", "").strip()
@@ -207,6 +209,16 @@ def configuration(host: Commands) -> Dict[str, List[str]]:
         ]
         for name, text in zip(listings, texts)
     }
+
+
+def _alternative_names(links: str) -> str:
+    """Return a line for each alternative name: all else that `ip link` says goes up and down."""
+    names = [
+        (line.split(": ")[1].split("@")[0], name)
+        for line in links.splitlines()
+        for name in re.findall(r"\baltname (\S+)", line)
+    ]
+    return "".join(f"{device} {name}\n" for device, name in sorted(names))
 
 
 def snapshot(host: Namespace, root: Path, tops: Iterable[str]) -> Dict[str, Any]:

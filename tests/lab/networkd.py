@@ -1,6 +1,7 @@
 """systemd-networkd on the lab's host, and the bus by which networkctl talks to it."""
 
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -160,6 +161,10 @@ class Networkd:
     def log(self) -> str:
         """Everything it has logged so far."""
         return self.log_file.read_text(encoding="utf-8", errors="replace")
+
+    def reloads(self) -> int:
+        """How often it was asked to read its files; its log has to be that of ``debug``."""
+        return len(re.findall(r"method_call .*member=Reload ", self.log()))
 
     def _told_file(self, name: str) -> Path:
         index = (self._root / "sys/class/net" / name / "ifindex").read_text(encoding="ascii")

@@ -13,6 +13,8 @@ PYTHON = "/usr/bin/python3"
 
 # For a story that is the same with ifupdown and with network-scripts.
 on_both = pytest.mark.parametrize("lab", ["debian", "rhel"], indirect=True)
+# And for one that is the same with systemd-networkd; its versions are compared in test_networkd.py.
+on_all = pytest.mark.parametrize("lab", ["debian", "rhel", "networkd-252"], indirect=True)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -61,4 +63,5 @@ def build(build_bare):
 @pytest.fixture
 def lab(build, request):
     """A lab with the product installed and nothing but the primary ENI attached."""
-    return build(distribution=getattr(request, "param", "debian"))
+    distribution, _, version = getattr(request, "param", "debian").partition("-")
+    return build(distribution=distribution, networkd=version or None)

@@ -97,6 +97,20 @@ def hurry_ipv6(lab):
     })
 
 
+def restart_primary(lab):
+    """Take the primary's configuration away and have it made again, so that its routes come last.
+
+    They may come after the return.
+    """
+    if lab.distribution == "networkd":
+        # What is configured alike and kept stays where it is; what a link that is down had goes.
+        lab.host(["networkctl", "down", "eth0"])
+        lab.host(["networkctl", "up", "eth0"])
+        return
+    lab.host(["ifdown", "eth0"])
+    lab.host(["ifup", "eth0"])
+
+
 def unreachable(lab, addresses):
     """Return which of `addresses` do not answer the outside client."""
     return [address for address in addresses if not lab.pings(address)]
@@ -111,12 +125,12 @@ def wait_until(condition, seconds=60):
 
 
 @contextlib.contextmanager
-def pinged(lab, targets):
+def pinged(lab, targets, interval=0.05):
     """Ping from outside all the while; afterwards no answer but the last ones may be missing."""
-    command = 'for a; do ping -n -i 0.05 "$a" >"$0/ping-$a" & done; read end; kill -INT $(jobs -p)'
+    command = 'for a; do ping -n -i {} "$a" >"$0/ping-$a" & done; read end; kill -INT $(jobs -p)'
     with tempfile.TemporaryDirectory() as directory:
         # The end of its input ends it; what it has printed by then, it prints.
-        watch = ["bash", "-c", command + "; wait", directory, *targets]
+        watch = ["bash", "-c", command.format(interval) + "; wait", directory, *targets]
         with lab.namespaces.client.popen(watch, stdin=subprocess.PIPE):
             yield
         for target in targets:

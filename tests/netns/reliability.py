@@ -1,7 +1,7 @@
 """``python3 -m tests.netns.reliability``: every way for metadata to fail, for every key.
 
 Prints the table of docs/reliability.md; the test of the same name compares the two. Each case is
-tried once, on whichever host is free; those of both distributions have a primary with a further
+tried once, on whichever host is free; those of each distribution have a primary with a further
 address and a dual-stack ENI with prefixes, all in step.
 
 One part of the metadata service then fails in one way, one command runs, and what it did is noted.
@@ -51,6 +51,8 @@ FAULTS = {
     "a shell's command, 200": {"body": "$(touch /tmp/owned)"},
 }
 REFUSED = "connection refused"
+# Where there is no dhclient there is no event of a lease.
+OF_NETWORKD = ("add", "refresh")
 # What fails, as a part of the request's path.
 ENI_KEYS = ("local-ipv4s", "ipv4-prefix", "device-number", "interface-id",
             "subnet-ipv4-cidr-block", "network-card", "ipv6s", "subnet-ipv6-cidr-blocks",
@@ -74,14 +76,16 @@ LOOK = """
 for family in 4 6; do
     printf 'rule show\\nroute show table all\\naddr show\\n' | ip -$family -o -force -batch -
 done
-find /etc/network /etc/sysconfig /etc/dhcp -type f -exec md5sum {} + 2>/dev/null || :
+find /etc/network /etc/sysconfig /etc/dhcp /run/systemd/network /var/lib/ec2net -type f \
+    -exec md5sum {} + 2>/dev/null || :
 """
 _PASSING = re.compile(r"\s+(?:valid_lft|preferred_lft|expires|hoplimit) \S+")
 
 
 def furnished(distribution, transport):
     """Return a lab with everything in step, where each command speaks HTTP by `transport`."""
-    lab = Lab(distribution=distribution, primary_addresses=2)
+    kind, _, version = distribution.partition("-")
+    lab = Lab(distribution=kind, networkd=version or None, primary_addresses=2)
     try:
         lab.host(["make", "-s", "-C", str(REPOSITORY), "install", "PYTHON=/usr/bin/python3",
                   "REFRESH=no", "LEASE_TIMEOUT=4"])
@@ -132,9 +136,9 @@ def outcome(lab, command, place, fault, before):
                   sorted(before - after), sorted(after ^ before))
 
 
-def cases():
+def cases(commands=tuple(COMMANDS)):
     """Yield each (command, place, fault) to try."""
-    for command in COMMANDS:
+    for command in commands:
         yield command, "everything", REFUSED
         yield command, "everything", "hang"
         for place in PLACES:
@@ -143,12 +147,12 @@ def cases():
                     yield command, place, fault
 
 
-def measure(transport, distributions=("debian", "rhel"), workers=4):
+def measure(transport, distributions=("debian", "rhel"), commands=tuple(COMMANDS), workers=4):
     """Try every case once, on the distributions in turn; return {case: result}.
 
     Most of the time is spent waiting for an answer that does not come, so several hosts share it.
     """
-    left = list(cases())
+    left = list(cases(commands))
     results = {}
     lock = threading.Lock()
 

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.netns.conftest import on_both
+from tests.netns.conftest import on_all, on_both
 from tests.netns.driver import hotplug, killed_add, status, unreachable, write
 
 
@@ -44,7 +44,7 @@ def test_a_healthy_interface_is_not_restarted_when_metadata_is_down(lab):
     assert unreachable(lab, eni.addresses) == []
 
 
-@on_both
+@on_all
 def test_a_run_that_dies_between_file_and_kernel_is_finished_by_the_next(lab):
     lab.attach("eth1", subnet="10.0.1.0/24", addresses=4)
     lab.host(["ec2ifup", "eth1"])

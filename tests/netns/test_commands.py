@@ -78,8 +78,9 @@ def test_an_add_is_one_connection_and_few_requests(lab, count):
     lab.imds_clear_log()
     hotplug(lab, "add")
     second = lab.imds_requests()
-    # mac, the ENI's listing and four of its keys; the token and which cards are ENIs only once.
-    assert [entry["method"] for entry in first] == ["PUT"] + ["GET"] * 7
+    # mac, the ENI's listing and four of its keys; the token, which cards are ENIs and the primary's
+    # id only once.
+    assert [entry["method"] for entry in first] == ["PUT"] + ["GET"] * 8
     assert [entry["method"] for entry in second] == ["GET"] * 6
     assert len({entry["connection"] for entry in first}) == 1
 

@@ -7,10 +7,10 @@ import pytest
 
 from tests.lab import ask
 from tests.lab.container import Docker
-from tests.netns.conftest import on_both
-from tests.netns.driver import hotplug, status
+from tests.netns.conftest import on_all
+from tests.netns.driver import hotplug, status, wait_until, write
 from tests.netns.looks import changes, look
-from tests.netns.talk import configure, no_drops, unanswered
+from tests.netns.talk import asked, configure, no_drops, unanswered
 
 MAIN_FIRST = ["priority", "9990", "lookup", "main",
               "suppress_prefixlength", "1", "suppress_ifgroup", "10000"]
@@ -36,7 +36,7 @@ def marks(lab):
 
 
 @pytest.mark.parametrize("subnet", ["10.0.1.0/24", "10.0.0.0/24"], ids=["own", "primarys"])
-@on_both
+@on_all
 def test_a_published_port_answers_by_the_eni_that_was_asked(lab, subnet):
     eni = lab.attach("eth1", subnet=subnet, addresses=2)
     outside, (neighbour, address) = lab.namespaces.client, lab.neighbour(subnet)
@@ -63,6 +63,41 @@ def test_a_published_port_answers_by_the_eni_that_was_asked(lab, subnet):
     assert ask(outside, eni.addresses) == {}
     lab.host(["ec2net", "refresh"])
     assert ask(outside, eni.addresses) == answers
+
+
+@pytest.mark.parametrize("lab", ["networkd-247", "networkd-252", "networkd-257"], indirect=True)
+def test_networkd_takes_neither_marks_nor_main_first(lab):
+    # In the primary's subnet, where an answer has two ways.
+    eni = lab.attach("eth1", subnet="10.0.0.0/24", addresses=2)
+    docker = Docker(lab)
+    docker.publish(docker.run(), ["10.0.0.10", *eni.addresses])
+    lab.host(["ec2ifup", "eth1"])
+    lab.networkd.wait("eth1")
+    outside, rules = lab.namespaces.client, lab.host(["ip", "rule"]).stdout
+    assert "suppress_ifgroup 10000" in rules and "fwmark 0x100/0x3f00" in rules
+
+    def look_again():
+        for name in ("eth0", "eth1"):
+            lab.networkd.wait(name)
+        assert lab.host(["ip", "rule"]).stdout == rules
+        assert marks(lab) != []
+        with no_drops(lab):
+            assert unanswered(outside, ["10.0.0.10", *eni.addresses]) == []
+
+    with no_drops(lab), asked(outside, eni.addresses):
+        lab.host(["networkctl", "reload"])
+        look_again()
+        lab.networkd.restart()
+        look_again()
+    # With a file that has changed the link is configured anew. 247 and 252 take the lease's address
+    # away for a moment.
+    drop_in = "/etc/systemd/network/70-eth1.network.d"
+    lab.host(["mkdir", drop_in])
+    write(lab, drop_in + "/mine.conf", "[Link]\nMTUBytes=1400\n")
+    lab.host(["networkctl", "reload"])
+    wait_until(lambda: "mtu 1400" in lab.host(["ip", "link", "show", "dev", "eth1"]).stdout)
+    look_again()
+    wait_until(lambda: status(lab)["eth1"]["state"] == "in step")
 
 
 def test_the_bridge_may_come_after_the_eni(lab):
@@ -126,7 +161,7 @@ def test_two_enis_publish_the_same_port_of_a_container(lab):
         assert unanswered(lab.namespaces.client, ["10.0.0.10", enis[1].address]) == []
 
 
-@on_both
+@on_all
 def test_a_container_reaches_every_address_of_the_host(lab):
     lab.assign("eth0", "10.0.0.11")
     second = lab.attach("eth1", subnet="10.0.1.0/24", addresses=2)

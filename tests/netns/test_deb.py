@@ -1,4 +1,4 @@
-"""The life of the Debian packages on a host, by the real dpkg: what they take over, keep and leave."""
+"""The life of the Debian packages on a host, by the real dpkg: what they keep and leave."""
 
 import os
 import shutil
@@ -19,12 +19,13 @@ pytestmark = pytest.mark.skipif(
 # Where a package, its programs and its scripts may leave something.
 PLACES = ["/etc", "/opt", "/run", "/lib/systemd", "/lib/udev", "/usr/lib/ec2net", "/usr/sbin",
           "/usr/local", "/usr/share/doc", "/usr/share/python3", "/var/lib"]
-# dpkg's and debconf's own, and the locks of running daemons. A dhclient of the lab writes its lease.
+# dpkg's and debconf's own, and what running daemons write.
 ELSE = ["/var/lib/dpkg/*", "/var/cache/*", "/var/lib/dhcp/*", "/run/network/*", "/run/dhclient*",
         "/run/systemd/netif/*", "/var/lib/systemd/timers/*"]
 DETAILS = """
 for device in eth0 eth1; do
     cd /sys/class/net/$device && echo $device $(cat netdev_group)
+    ip link show dev $device | grep altname
     for name in rp_filter arp_ignore arp_announce; do
         echo $device $name $(cat /proc/sys/net/ipv4/conf/$device/$name)
     done
@@ -35,7 +36,7 @@ done
 iptables-save -t mangle | grep -v '^[#:]'
 """
 SYSTEMCTL = """#!/bin/sh
-# A stand-in that notes what systemd is asked to do. networkd is active if there is a file that says so.
+# A stand-in that notes what systemd is asked to do. A file says whether networkd is active.
 case " $* " in
 *" is-active "*) [ -e /run/networkd-is-active ] ;;
 *" is-enabled "*) echo enabled ;;
@@ -158,7 +159,7 @@ def test_it_takes_over_what_make_install_has_put_there(bare, prefix):
               "PYTHON=/usr/bin/python3", "PREFIX=" + prefix])
     eni = lab.attach("eth1", addresses=2)
     lab.host(["ec2ifup", "eth1"])
-    with pinged(lab, eni.addresses):
+    with pinged(lab, eni.addresses, interval=0.02):
         dpkg(lab, "-i", deb.packages()[deb.NAME])
     assert dpkg(lab, "--verify", deb.NAME).stdout == ""
     assert status(lab)["eth1"]["state"] == "in step"

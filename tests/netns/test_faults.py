@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.netns.conftest import on_both
+from tests.netns.conftest import on_all, on_both
 from tests.netns.driver import hotplug, read, status, unreachable, wait_until, write
 
 CONFIG = "/etc/network/interfaces.d/eth1.cfg"
@@ -115,7 +115,7 @@ def test_wrong_settings_name_file_line_and_what_is_allowed(host, text, expected)
     assert host.snapshot() == before
 
 
-@on_both
+@on_all
 def test_unknown_and_vlan_like_interfaces(lab):
     result = hotplug(lab, "add", "eth9", check=False)
     assert (result.returncode, "eth9" in said(result)) == (1, True)

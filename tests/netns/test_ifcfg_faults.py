@@ -32,7 +32,6 @@ def lab(build):
     lab.attach("eth1", subnet="10.0.1.0/24", addresses=3, prefixes=["10.0.1.16/28"],
                subnet6="2001:db8:0:1::/64", ipv6=["2001:db8:0:1::10"],
                ipv6_prefixes=["2001:db8:0:1:ab::/80"], network_card=1)
-    lab.host(["mkdir", "/etc/ec2net"])
     write(lab, SETTINGS, QUICK)
     return lab
 

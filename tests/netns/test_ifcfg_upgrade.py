@@ -103,7 +103,7 @@ def addresses(lab):
 )
 def test_an_interface_in_use_is_taken_over_without_losing_a_packet(lab, command):
     eni = lab.enis["eth1"]
-    before = dict(kernel(lab), rules=None)
+    before = dict(kernel(lab), rules=None, names=None)
     pid, flags = dhclient(lab), read(lab, "/sys/class/net/eth1/flags")
     with pinged(lab, eni.addresses):
         lab.host(command)
@@ -114,7 +114,7 @@ def test_an_interface_in_use_is_taken_over_without_losing_a_packet(lab, command)
     made, ours = [line.format("10.0.1.0/24 dev eth1") for line in CONNECTED]
     routes = [ours if line == made else line for line in before["routes"]]
     assert sorted(kernel(lab)["routes"]) == sorted(routes)
-    assert dict(kernel(lab), rules=None, routes=None) == dict(before, routes=None)
+    assert dict(kernel(lab), rules=None, routes=None, names=None) == dict(before, routes=None)
     rules = lab.host(["ip", "rule", "show", "table", "10001"]).stdout.splitlines()
     assert sorted(line.split()[:3] for line in rules) == [
         ["10001:", "from", source] for source in eni.addresses + eni.prefixes

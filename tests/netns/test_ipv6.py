@@ -2,8 +2,16 @@
 
 import pytest
 
-from tests.netns.conftest import on_both
-from tests.netns.driver import hotplug, set_knob, status, unreachable, wait_until
+from tests.netns.conftest import on_all, on_both
+from tests.netns.driver import (
+    hotplug,
+    restart_primary,
+    set_knob,
+    status,
+    unreachable,
+    wait_until,
+    write,
+)
 
 AWAY = "2001:db8:ffff::9"
 METRIC = "/proc/sys/net/ipv6/conf/eth1/ra_defrtr_metric"
@@ -12,7 +20,8 @@ METRIC = "/proc/sys/net/ipv6/conf/eth1/ra_defrtr_metric"
 @pytest.fixture
 def lab(build, request):
     """A host whose primary has IPv6, which has come up."""
-    lab = build(distribution=getattr(request, "param", "debian"), primary_ipv6=1)
+    distribution, _, version = getattr(request, "param", "debian").partition("-")
+    lab = build(distribution=distribution, networkd=version or None, primary_ipv6=1)
     wait_until(lambda: "via" in main(lab, "eth0"))
     return lab
 
@@ -34,7 +43,15 @@ def out_by(lab, name, destination=AWAY):
 
 
 def forward(lab):
-    """Forward packets, as docker and Kubernetes have it; the primary's accept_ra is set for it."""
+    """Forward packets, as docker and Kubernetes have it; the primary hears its router nevertheless.
+
+    networkd hears routers itself, and by default not on a link that forwards.
+    """
+    if lab.distribution == "networkd":
+        lab.host(["mkdir", "/etc/systemd/network/20-eth0.network.d"])
+        write(lab, "/etc/systemd/network/20-eth0.network.d/router.conf",
+              "[Network]\nIPv6AcceptRA=yes\n")
+        lab.host(["networkctl", "reload"])
     lab.namespaces.host.sysctl({
         "net/ipv6/conf/eth0/accept_ra": 2,
         "net/ipv6/conf/all/forwarding": 1,
@@ -46,10 +63,11 @@ def without_the_parameter(lab):
     lab.host(["mount", "--bind", "/dev/null", METRIC])
 
 
-def restart_primary(lab):
-    lab.host(["ifdown", "eth0"])
-    lab.host(["ifup", "eth0"])
+def primary_anew(lab):
+    """Have the primary come last, and wait until it has its router and its addresses."""
+    restart_primary(lab)
     wait_until(lambda: "via" in main(lab, "eth0"))
+    wait_until(lambda: unreachable(lab, lab.enis["eth0"].ipv6) == [])
 
 
 def everything_answers(lab):
@@ -78,7 +96,7 @@ def ready(lab, name="eth1"):
 @pytest.mark.parametrize("forwarding", [False, True], ids=["host", "router"])
 @pytest.mark.parametrize("subnet6", ["2001:db8:0:1::/64", "2001:db8::/64"],
                          ids=["own-subnet", "same-subnet"])
-@on_both
+@on_all
 def test_the_primary_wins_when_it_comes_last(lab, subnet6, forwarding):
     if forwarding:
         forward(lab)
@@ -86,7 +104,7 @@ def test_the_primary_wins_when_it_comes_last(lab, subnet6, forwarding):
     lab.host(["ec2ifup", "eth1"])
     ready(lab)
     everything_answers(lab)
-    restart_primary(lab)
+    primary_anew(lab)
     everything_answers(lab)
     # A neighbour, too, if both are in one subnet.
     assert out_by(lab, "eth0", "2001:db8::77") == "eth0"
@@ -129,7 +147,7 @@ def test_a_kernel_without_a_metric_for_advertisements(lab):
     lab.host(["ip", "-6", "route", "del", "default", "dev", "eth0"])
     lab.host(["sh", "-c", "ip link set eth1 down; ip link set eth1 up"])
     wait_until(lambda: "proto ra" in main(lab, "eth1"))
-    restart_primary(lab)
+    primary_anew(lab)
     lab.host(["ec2net", "refresh"])
     assert "proto ra" not in main(lab, "eth1")
     assert "metric 10001" in main(lab, "eth1")
@@ -139,16 +157,25 @@ def test_a_kernel_without_a_metric_for_advertisements(lab):
     assert ip6(lab, "route", "show", "table", "all").count("\n") == before.count("\n")
 
 
-@on_both
+@on_all
 def test_two_secondaries_in_the_subnet_of_the_primary(lab):
     for name in ("eth1", "eth2"):
         lab.attach(name, subnet="10.0.0.0/24", subnet6="2001:db8::/64", ipv6=1)
         lab.host(["ec2ifup", name])
         ready(lab, name)
     everything_answers(lab)
-    restart_primary(lab)
+    primary_anew(lab)
     everything_answers(lab)
     assert [out_by(lab, name, "2001:db8::77") for name in lab.enis] == ["eth0", "eth1", "eth2"]
+
+
+def refreshed(lab):
+    """Refresh, and return main's IPv6 default routes by eth1 and what status says of it.
+
+    Each advertisement brings main's route back until the next refresh.
+    """
+    lab.host(["ec2net", "refresh"])
+    return main(lab, "eth1"), status(lab)["eth1"]["state"]
 
 
 @on_both
@@ -158,15 +185,12 @@ def test_mainroutetable_no(lab):
     set_knob(lab, "MAINROUTETABLE", "no")
     lab.host(["ec2ifup", "eth1"])
     ready(lab)
-    lab.host(["ec2net", "refresh"])
-    assert main(lab, "eth1") == ""
+    wait_until(lambda: refreshed(lab) == ("", "in step"))
     everything_answers(lab)
     # An administrator's own is not touched.
-    lab.host(["ip", "-6", "route", "add", "default", "via", "fe80::1", "dev", "eth1",
-              "metric", "3000"])
-    lab.host(["ec2net", "refresh"])
-    assert "metric 3000" in main(lab, "eth1")
-    assert status(lab)["eth1"]["state"] == "in step"
+    own = "default via fe80::1 metric 3000 "
+    lab.host(["ip", "-6", "route", "add", *own.split(), "dev", "eth1"])
+    wait_until(lambda: refreshed(lab)[1] == "in step" and own in main(lab, "eth1"))
 
 
 @on_both
@@ -184,7 +208,7 @@ def test_an_interface_that_is_up_already_gets_ipv6(lab):
     everything_answers(lab)
 
 
-@on_both
+@on_all
 def test_a_prefix_without_an_address(lab):
     eni = lab.attach("eth1", subnet6="2001:db8:0:1::/64", ipv6_prefixes=["2001:db8:0:1:ab::/80"])
     lab.host(["ec2ifup", "eth1"])

@@ -215,7 +215,6 @@ def test_200_renewals_leave_everything_where_it_was(lab):
 
 
 def test_a_renewal_follows_what_aws_says(lab):
-    lab.host(["mkdir", "/etc/ec2net"])
     write(lab, EC2NET, "[metadata]\nreuse = 0\n")
     lab.assign("eth1", "10.0.1.77")
     lab.unassign("eth1", "10.0.1.11")

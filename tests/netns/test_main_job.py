@@ -219,7 +219,6 @@ def test_an_ipv6_only_subnet(lab):
         ipv6=["2001:db8:0:1::10", "2001:db8:0:1::11"], ipv6_only=True,
     )
     # For two thirds of it the ENI could be half of a dual-stack one.
-    lab.host(["mkdir", "/etc/ec2net"])
     write(lab, "/etc/ec2net/ec2net.conf", "[metadata]\nattach_deadline = 3\n")
     before = lab.snapshot()
     lab.host(["ec2ifup", "eth1"])

@@ -35,8 +35,15 @@ for family in (4, 6):
         found["%s %d" % (field, family)] = [
             sorted(map(repr, by_netlink)), sorted(map(repr, by_ip))
         ]
+found["names"] = sorted([device, sorted(names)] for device, names in
+                        netlink.alternative_names().items())
 json.dump(found, sys.stdout)
 """
+NAMES = """
+ip link property add dev eth1 altname eni-0a1
+ip link property add dev eth1 altname {}
+ip link property add dev docker0 altname eni-0a2
+""".format("x" * 127)
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +51,7 @@ def found():
     """Both readings of a namespace with one of everything, by what is read."""
     if os.geteuid() != 0:
         pytest.skip("needs root")
-    script = 'sh -e "$1" && ' + MORE.strip() + ' && exec "$2" -c "$3"'
+    script = 'sh -e "$1" && ' + MORE.strip() + NAMES + 'exec "$2" -c "$3"'
     result = subprocess.run(
         ["unshare", "--net", "sh", "-c", script, "sh", str(STATE), sys.executable, READ],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False, universal_newlines=True,
@@ -59,3 +66,10 @@ def test_rtnetlink_says_what_ip_prints(found, kind):
     by_netlink, by_ip = found[kind]
     assert by_netlink
     assert by_netlink == by_ip
+
+
+def test_rtnetlink_says_which_device_has_which_alternative_names(found):
+    assert [one for one in found["names"] if one[1]] == [
+        ["docker0", ["eni-0a2"]], ["eth1", ["eni-0a1", "x" * 127]]
+    ]
+    assert {"lo", "eth0", "tun0"} < {device for device, _ in found["names"]}

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from tests import readme
 from tests.lab import networkd
 from tests.netns.driver import (
     hotplug,
@@ -25,6 +26,20 @@ OURS = RUN + "70-eth1.network"
 MINE = "/etc/systemd/network/70-eth1.network"
 # For what does not go by the version.
 once = pytest.mark.parametrize("lab", ["252"], indirect=True)
+# As Debian's cloud images have it in their /etc/netplan.
+NETPLAN = """\
+network:
+    version: 2
+    ethernets:
+        all-en:
+            match:
+                name: en*
+            dhcp4: true
+        all-eth:
+            match:
+                name: eth*
+            dhcp4: true
+"""
 # Of one of our files, or of a link: that a key is not known, or that something cannot be done.
 COMPLAINT = re.compile(r"/(?:07|70)-eth\d+\.network:\d+:|^eth\d+: (?:Could not|Failed$)")
 
@@ -65,11 +80,6 @@ def refresh(lab):
     return lab.host(["sh", "-c", shell]).stderr
 
 
-def reloads(lab):
-    """Return how often networkd was asked to read its files; its log is to be that of `debug`."""
-    return len(re.findall(r"method_call .*member=Reload ", lab.networkd.log()))
-
-
 def state(lab, name="eth1"):
     """Return what status says of an interface."""
     return status(lab)[name]["state"]
@@ -86,7 +96,11 @@ def test_every_address_answers_and_nothing_more_is_done(lab, eni):
     assert unreachable(lab, prefix) == []
     lab.networkd.wait("eth1")
     shown = lab.host(["networkctl", "--no-pager", "status", "eth1"]).stdout
-    assert "Network File: " + OURS in shown and "State: routable (configured)" in shown
+    in_readme = readme.excerpt("networkctl status eth1")
+    assert set(in_readme) <= set(readme.lines_of(shown))
+    assert {"Network File: " + OURS, "State: routable (configured)"} < set(in_readme)
+    default = lab.host(["ip", "-6", "route", "show", "default", "dev", "eth1"]).stdout
+    assert default.count("default") == default.count(" metric 10001 ") == 1
     before, stat = look(lab), lab.host(["stat", "-c", "%i %Y %Z", OURS]).stdout
     assert state(lab) == "in step"
     assert (refresh(lab), refresh(lab)) == ("", "")
@@ -104,7 +118,7 @@ def test_fifty_addresses_come_and_go_unnoticed(lab):
     lab.host(["ec2ifup", "eth1"])
     lab.networkd.wait("eth1")
     lab.host(["ip", "route", "add", "198.18.1.0/24", "via", "10.0.1.1", "dev", "eth1"])
-    before, count = look(lab), reloads(lab)
+    before, count = look(lab), lab.networkd.reloads()
     assert count > 0
     many = ["10.0.1.{}".format(last) for last in range(100, 150)]
     with pinged(lab, eni.addresses):
@@ -119,7 +133,7 @@ def test_fifty_addresses_come_and_go_unnoticed(lab):
     assert changes(before, look(lab)) == []
     shown = lab.host(["ip", "route", "show", "root", "198.18.0.0/16"]).stdout
     assert shown.count("via 10.0.1.1 dev eth1") == 2
-    assert reloads(lab) == count
+    assert lab.networkd.reloads() == count
 
 
 def test_what_others_do_to_networkd_takes_nothing_of_ours(lab, eni):
@@ -206,9 +220,12 @@ def test_a_boot_without_metadata_goes_by_the_kept_files(lab, eni):
     assert lab.drops("eth0") + lab.drops("eth1") == 0
     said = lab.host(["ec2net", "status"], check=False)
     assert (said.returncode, "403" in said.stderr) == (75, True)
+    assert said.stdout.count("last known configuration, from before the boot") == 1
     lab.imds_endpoint("enabled")
     refresh(lab)
     assert (sorted(rules(lab)), state(lab)) == (sorted(before), "in step")
+    lab.imds_endpoint("disabled")
+    assert "last known" not in lab.host(["ec2net", "status"], check=False).stdout
 
 
 @once
@@ -266,23 +283,37 @@ def test_no_default_route_in_main(lab, eni):
     assert in_main() == 0
 
 
-@pytest.mark.parametrize("is_seen", [True, False], ids=["seen", "not yet seen"])
-def test_ours_comes_before_a_file_for_each_card(lab, is_seen):
-    write(lab, RUN + "10-netplan-all-en.network",
-          "[Match]\nName=e*\n\n[Network]\nDHCP=ipv4\n")
+def netplan(lab):
+    """Have the primary and each card that comes be configured by what netplan makes."""
+    lab.host(["mkdir", "/etc/netplan"])
+    write(lab, "/etc/netplan/90-default.yaml", NETPLAN)
+    lab.host(["netplan", "generate"])
     lab.host(["networkctl", "reload"])
-    first = RUN + "07-eth1.network"
-    eni = lab.attach("eth1", addresses=2)
-    lab.networkd.wait("eth1")
-    if not is_seen:
-        # As long as networkd has not come to look at the card, it says nothing of it.
-        lab.host(["sh", "-c", "rm /run/systemd/netif/links/$(cat /sys/class/net/eth1/ifindex)"])
-    lab.host(["ec2ifup", "eth1"])
-    wait_until(lambda: lab.networkd.link("eth1").get("NETWORK_FILE") == first, 10)
-    answers(lab, eni.addresses)
-    lab.networkd.restart()
-    lab.networkd.wait("eth1")
-    assert (refresh(lab), state(lab), read(lab, OURS)) == ("", "in step", None)
+    theirs = RUN + "10-netplan-all-eth.network"
+    wait_until(lambda: lab.networkd.link("eth0").get("NETWORK_FILE") == theirs, 10)
+    lab.networkd.wait("eth0")
+
+
+def test_ours_comes_before_what_netplan_makes_for_each_card(lab):
+    netplan(lab)
+    before, first = look(lab), RUN + "07-eth1.network"
+    for is_seen in (True, False):
+        eni = lab.attach("eth1", addresses=2)
+        lab.networkd.wait("eth1")
+        if not is_seen:
+            # As long as networkd has not come to look at the card, it says nothing of it.
+            index = read(lab, "/sys/class/net/eth1/ifindex").strip()
+            lab.host(["rm", "/run/systemd/netif/links/" + index])
+        lab.host(["ec2ifup", "eth1"])
+        wait_until(lambda: lab.networkd.link("eth1").get("NETWORK_FILE") == first, 10)
+        answers(lab, eni.addresses)
+        lab.networkd.restart()
+        lab.networkd.wait("eth1")
+        assert (refresh(lab), state(lab), read(lab, OURS)) == ("", "in step", None)
+        assert lab.drops("eth0") + lab.drops("eth1") == 0
+        lab.detach("eth1")
+        hotplug(lab, "remove")
+        assert (changes(before, look(lab)), traces(lab)) == ([], [0])
 
 
 def test_enis_on_the_primarys_subnet(lab):
@@ -303,7 +334,6 @@ def test_enis_on_the_primarys_subnet(lab):
 
 
 def test_an_ipv6_only_eni(lab):
-    lab.host(["mkdir", "/etc/ec2net"])
     write(lab, "/etc/ec2net/ec2net.conf", "[metadata]\nattach_deadline = 3\n")
     before = look(lab)
     eni = lab.attach("eth1", subnet6="2001:db8:0:1::/64", ipv6=2, ipv6_only=True)
@@ -316,23 +346,8 @@ def test_an_ipv6_only_eni(lab):
     assert changes(before, look(lab)) == []
 
 
-def test_fifteen_enis_at_once(lab):
-    lab.networkd.restart("debug")
-    every = []
-    for number in range(1, 16):
-        every += lab.attach("eth{}".format(number), addresses=2).addresses
-    lab.host(["ec2ifscan"], timeout=120)
-    assert unreachable(lab, every) == []
-    assert [row["state"] for row in status(lab).values()].count("in step") == 15
-    # One for each, and none makes networkd configure another anew.
-    assert (reloads(lab), refresh(lab), reloads(lab)) == (15, "", 15)
-    log = lab.networkd.log()
-    assert [log.count("\neth{}: Gained carrier".format(one)) for one in range(1, 16)] == [1] * 15
-
-
 @once
 def test_metadata_that_fails_takes_nothing_away(lab, eni):
-    lab.host(["mkdir", "/etc/ec2net"])
     write(lab, "/etc/ec2net/ec2net.conf",
           "[metadata]\ndeadline = 1\nread_timeout = 0.3\nconnect_timeout = 0.3\n")
     lab.networkd.wait("eth1")

@@ -1,6 +1,9 @@
 """The lab's host with systemd-networkd, in each version; without the product."""
 
+import json
 import os
+import re
+from pathlib import Path
 
 import pytest
 
@@ -8,6 +11,7 @@ from tests import lab as vpc
 from tests.lab import networkd
 from tests.netns.driver import unreachable, write
 
+GOLDEN = Path(__file__).resolve().parent.parent / "golden"
 FILE = """\
 [Match]
 Name=eth1
@@ -162,6 +166,36 @@ def test_leases_are_renewed(lab):
     configure(lab, renew_after=3)
     before = lab.dhcp_log("eth1").count("DHCPACK")
     vpc.wait_for(lambda: lab.dhcp_log("eth1").count("DHCPACK") > before, what="a renewal")
+
+
+def golden_eni(lab, case):
+    """Attach the ENI that a golden tree is about."""
+    macs = json.loads((case / "imds.json").read_text(encoding="utf-8"))["macs"]
+    mac, keys = next(item for item in macs.items() if item[1]["device-number"] == "1")
+    return lab.attach(
+        "eth1", subnet=keys.get("subnet-ipv4-cidr-block"), mac=mac,
+        addresses=keys.get("local-ipv4s", "").split(), ipv6=keys.get("ipv6s", "").split(),
+        subnet6=keys.get("subnet-ipv6-cidr-blocks"), ipv6_only="local-ipv4s" not in keys)
+
+
+def test_each_golden_file_is_read_without_a_complaint(lab, request):
+    version = request.node.callspec.params["lab"]
+    cases = sorted(GOLDEN.glob("networkd-{}-*".format(version)))
+    assert cases != []
+    for case in cases:
+        golden_eni(lab, case)
+        (source,) = case.glob("after/run/systemd/network/*-eth1.network")
+        path = "/run/systemd/network/" + source.name
+        write(lab, path, source.read_text(encoding="utf-8"))
+        lab.host(["networkctl", "reload"])
+        vpc.wait_for(lambda path=path: lab.networkd.link("eth1").get("NETWORK_FILE") == path,
+                     what=path + " to be taken")
+        lab.networkd.wait("eth1")
+        lab.host(["rm", path])
+        lab.detach("eth1")
+    # What it does not know it tells with the file's path, what it cannot do with the link's name.
+    complaint = re.compile(r"/\d\d-eth1\.network:|^eth1: (?:Could not|Failed)")
+    assert [line for line in lab.networkd.log().splitlines() if complaint.search(line)] == []
 
 
 def lasting(lab, name, **options):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.lab import networkd
 from tests.netns import reliability
 from tests.netns.conftest import REPOSITORY
 
@@ -10,6 +11,15 @@ from tests.netns.conftest import REPOSITORY
 def results(request):
     """Every case, tried once by each transport."""
     return reliability.measure(request.param)
+
+
+@pytest.fixture(scope="module")
+def on_networkd():
+    """Every case that there is with networkd."""
+    reason = networkd.available("252")
+    if reason:
+        pytest.skip(reason)
+    return reliability.measure("light", ["networkd-252"], reliability.OF_NETWORKD)
 
 
 def test_nothing_is_lost_or_changed(results):
@@ -45,3 +55,9 @@ def test_the_table_of_the_documentation_is_true(results):
     table = reliability.table(results)
     text = (REPOSITORY / "docs" / "reliability.md").read_text(encoding="utf-8")
     assert table in text, "python3 -m tests.netns.reliability prints the new one:\n" + table
+
+
+def test_with_networkd_it_is_the_same(on_networkd, results):
+    assert set(on_networkd) == set(reliability.cases(reliability.OF_NETWORKD))
+    cells = {case: reliability.cell(result) for case, result in on_networkd.items()}
+    assert cells == {case: reliability.cell(results[case]) for case in cells}

@@ -29,6 +29,7 @@ for command in "ip rule" "ip -6 rule" "ip route show table all" "ip -6 route sho
     echo "== $command"
     $command | sed -E '/^#/d; s/ \\[[0-9]+:[0-9]+\\]$//'
 done
+ip -o link | grep -o '^[0-9]*: [a-z0-9]*\\|altname .*'
 cd /sys/class/net && grep . */netdev_group
 cd /proc/sys/net/ipv4/conf && grep . */rp_filter */arp_ignore */arp_announce
 cd /proc/sys/net/ipv6/conf && grep . */accept_ra */accept_ra_pinfo */ra_defrtr_metric
@@ -46,7 +47,7 @@ exec /usr/sbin/${0##*/} "$@"
 
 
 def everything(lab):
-    """Return all that is to be as before: rules, routes, firewalls, link groups, parameters."""
+    """Return all that is to be as before: rules, routes, firewalls, names, groups, parameters."""
     return lab.host(["sh", "-c", _EVERYTHING]).stdout
 
 

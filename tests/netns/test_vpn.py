@@ -6,8 +6,8 @@ A tunnel is a cable here, to the one peer that it has.
 import pytest
 
 from tests.lab import ask
-from tests.netns.conftest import on_both
-from tests.netns.driver import hurry_ipv6, unreachable
+from tests.netns.conftest import on_all
+from tests.netns.driver import hurry_ipv6, unreachable, wait_until
 from tests.netns.talk import no_drops, unanswered
 from tests.netns.test_containers import MAIN_FIRST
 
@@ -37,12 +37,14 @@ def silent(namespace, addresses, *options):
         ["ping", "-n", "-q", "-c", "1", "-W", "1", *options, address], check=False).returncode]
 
 
-@on_both
+@on_all
 def test_peers_and_all_addresses_of_the_host_reach_each_other(lab):
     hurry_ipv6(lab)
     lab.assign("eth0", "10.0.0.11")
     second = lab.attach("eth1", subnet="10.0.1.0/24", addresses=2, ipv6=2)
     lab.host(["ec2ifup", "eth1"])
+    # The router is heard in its own time.
+    wait_until(lambda: unreachable(lab, second.ipv6) == [])
     lab.host(["ec2net", "refresh"])
     peer = tunnel(lab)
     lab.serve(lab.namespaces.host)

@@ -108,6 +108,7 @@ def shell(request, tree, tmp_path_factory):
         ("ec2ifdown eth8", ["ec2ifdown eth81"]),
         ("ec2net refresh eth8", ["refresh eth81"]),
         ("ec2net explain --in oth", ["--in other0"]),
+        ("ec2net switch --to if", ["--to ifupdown"]),
         ("ec2net explain --from 192", ["--from 192.0.2.7"]),
         ("ec2net-hotplug rem", ["ec2net-hotplug remove"]),
         ("ec2ifscan --ver", ["ec2ifscan --version"]),

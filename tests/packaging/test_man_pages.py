@@ -1,5 +1,6 @@
 """The manual pages: made from the parsers and the specification, and taken by man and mandoc."""
 
+import argparse
 import os
 import shutil
 import subprocess
@@ -75,8 +76,12 @@ def test_a_command_s_page_has_all_sections_and_all_that_its_parser_knows(built, 
             parsers += action.choices.values()
             for name in action.choices:
                 assert "{} {}".format(command, name) in page
-    for option in {one for parser in parsers for one in parser._option_string_actions}:
-        assert option in page
+    options = {
+        option: action.help for parser in parsers
+        for option, action in parser._option_string_actions.items()
+    }
+    for option, said in options.items():
+        assert (option in page) == (said != argparse.SUPPRESS), option
 
 
 def test_the_page_of_the_settings_has_all_of_them(built):

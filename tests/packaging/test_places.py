@@ -144,6 +144,7 @@ def test_the_init_system_of_a_tree_is_recognised(tmp_path, sign, found):
         ("FLAVOUR", "suse"),
         ("INIT", "openrc"),
         ("REFRESH", "often"),
+        ("PACKAGING", "perhaps"),
         ("PREFIX", "/opt/a&b"),
         ("PREFIX", "/opt/a|b"),
         ("PREFIX", "/opt/a\\1"),

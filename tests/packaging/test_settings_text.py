@@ -32,7 +32,7 @@ def test_the_documented_table_is_made_from_the_specification():
 
 
 def test_what_is_commented_out_are_the_defaults_of_all_settings():
-    lines = [re.sub(r"^#(?=\w+ = )", "", line) for line in TEXT.conf().splitlines()]
+    lines = [re.sub(r"^#(?=\w+ =)", "", line) for line in TEXT.conf().splitlines()]
     checked = TEXT.settings.check(lines)
     assert checked.problems == []
     assert checked.settings == TEXT.settings.DEFAULTS

@@ -320,8 +320,10 @@ class FakeRunner(object):
     A batch changes that, unless `answer` is a failure or `frozen` is set. A line of `refused`
     fails with the reason that it has there; a `lenient` kernel, as before 4.8, takes a rule twice.
     One of `main_first` "refuses" the conditions of that rule, or "ignores" them. `groups` are link
-    groups, `mangle` is the table by family. A program of `missing` is not installed, one of
-    `failing` fails with the reason that it has there; `old_restore` knows no -w.
+    groups, `names` alternative names by device, None where rtnetlink does not tell them; without
+    `knows_names` `ip` does not know of any. `mangle` is the table by family. A program of `missing`
+    is not installed, one of `failing` fails with the reason that it has there; `old_restore` knows
+    no -w.
     """
 
     def __init__(self, kernel=None):
@@ -333,6 +335,8 @@ class FakeRunner(object):
         self.refused = {}
         self.main_first = {4: "knows", 6: "knows"}
         self.groups = {}
+        self.names = None
+        self.knows_names = True
         self.mangle = {4: FakeMangle(), 6: FakeMangle()}
         self.missing = set()
         self.failing = {}
@@ -340,9 +344,11 @@ class FakeRunner(object):
         self.statuses = {}
         self.ran = []
         self.shown = []
+        self.order = []
 
     def run(self, argv, stdin=""):
         self.ran.append((list(argv), stdin))
+        self.order.append(list(argv))
         if argv[0] in self.missing:
             raise HostError("cannot run {0}: No such file or directory".format(argv[0]))
         if argv[0] in self.failing:
@@ -371,10 +377,13 @@ class FakeRunner(object):
         lines, said = self.kernel[family].splitlines(), []
         for number, command in enumerate(commands, 1):
             reason = self.refused.get(command, "")
-            if not reason and command.startswith("link set dev "):
-                name, _, group = command.split()[3:]
-                self.groups[name] = int(group)
-                continue
+            if not reason and command.startswith("link "):
+                reason = self._link(*command.split()[1:])
+                if not reason:
+                    continue
+                if reason.startswith("Command "):
+                    said.append(reason)
+                    break
             understood = command
             if "suppress_" in command and self.main_first[family] == "refuses":
                 reason = "Invalid argument"
@@ -387,8 +396,28 @@ class FakeRunner(object):
         self.kernel[family] = "".join(line + "\n" for line in lines)
         return Result(1 if said else 0, "", "".join(line + "\n" for line in said))
 
+    def _link(self, what, *words):
+        """Set a link group, or give or take away an alternative name; return what is wrong."""
+        if what == "set":
+            self.groups[words[1]] = int(words[3])
+            return ""
+        if not self.knows_names:
+            return 'Command "property" is unknown, try "ip link help".'
+        verb, _, device, _, name = words
+        there = self.names.setdefault(device, [])
+        if verb == "del":
+            if name not in there:
+                return "Invalid argument"
+            there.remove(name)
+        elif name in self.names or any(name in names for names in self.names.values()):
+            return "File exists"
+        else:
+            there.append(name)
+        return ""
+
     def run_visibly(self, argv, limit):
         self.shown.append(list(argv))
+        self.order.append(list(argv))
         return self.statuses.get(argv[0], 0)
 
     @property
@@ -541,6 +570,15 @@ def no_netlink(family):
     raise HostError("rtnetlink: none here")
 
 
+def names_of(host):
+    """Return the alternative names of each device, as rtnetlink tells them."""
+    if host.runner.names is None:
+        return no_netlink(0)
+    there = dict.fromkeys(host.devices.shown, ())
+    there.update(host.runner.names)
+    return {name: frozenset(names) for name, names in there.items()}
+
+
 def make_host(root, answers, devices, kernel=None, changes=None):
     """Return a Host whose files are below `root` and whose other edges are fakes.
 
@@ -564,6 +602,7 @@ def make_host(root, answers, devices, kernel=None, changes=None):
     host = Host(chosen, files=files, runner=runner, devices=devices, imds=service)
     host.run_directory = RunDirectory(chosen.run_directory, clock, clock.sleep)
     host.netlink = no_netlink
+    host.names_by_netlink = lambda: names_of(host)
     host.sysctl = FakeSysctl(devices.shown)
     if devices.groups is not None:
         devices.groups = runner.groups

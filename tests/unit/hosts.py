@@ -104,6 +104,7 @@ def keep_kernel(host, before):
         host.devices.groups = host.runner.groups
     for name in gone:
         host.runner.groups.pop(name, None)
+        (host.runner.names or {}).pop(name, None)
         for family, text in host.runner.kernel.items():
             lines = [
                 line for line in text.splitlines()

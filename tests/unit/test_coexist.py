@@ -41,7 +41,7 @@ BY_TUN = "10.9.0.0/16 via 10.8.0.1 dev tun0 metric 50 "
 TO_TUN = "10.8.0.1 dev tun0 proto kernel scope link src 10.8.0.2 "
 
 RP = "net/ipv4/conf/eth1/rp_filter"
-NOTHING = ([], {}, {}, {4: {}, 6: {}})
+NOTHING = ([], {}, {}, {4: {}, 6: {}}, {})
 # Before a router is heard.
 HEARING = {"eth1/accept_ra": "2", "eth1/accept_ra_pinfo": "0", "eth1/ra_defrtr_metric": "10001"}
 
@@ -93,7 +93,7 @@ def taken_back(hosts, before, *devices, **others):
 
 
 def traces(host):
-    """Return what is in the kernel: lines, link groups, parameters, chains."""
+    """Return what is in the kernel: lines, link groups, parameters, chains, alternative names."""
     lines = [
         line
         for family in (4, 6)
@@ -111,7 +111,8 @@ def traces(host):
     groups = {name: number for name, number in host.runner.groups.items() if number}
     values = {short(name): value for name, value in host.sysctl.values.items()
               if value != host.sysctl.defaults[name]}
-    return sorted(lines), groups, values, chains
+    names = {name: sorted(names) for name, names in (host.runner.names or {}).items() if names}
+    return sorted(lines), groups, values, chains, names
 
 
 def short(name):
@@ -340,7 +341,8 @@ class TestUnknownCards(object):
 
     def test_it_is_asked_once_and_what_is_none_is_in_no_group(self, hosts):
         one = settled(hosts, ETH1, USB0)
-        assert asked(one) == [MACS]
+        # And who the primary is, whose id is in no file.
+        assert asked(one) == [MACS, "meta-data/mac", MACS + PRIMARY + "/interface-id"]
         assert sorted(one.runner.groups) == ["eth0", "eth1"]
         assert asked(again(hosts, one, ETH1, USB0)) == []
 
@@ -900,7 +902,7 @@ class TestNotes(object):
         two = again(hosts, one, ETH1, DOCKER0)
         assert traces(two) == before
         assert programs(two) == []
-        lines, _, __, chains = traces(taken_back(hosts, two, ETH1, DOCKER0))
+        lines, _, _, chains, _ = traces(taken_back(hosts, two, ETH1, DOCKER0))
         assert (lines, chains) == ([], {4: {}, 6: {}})
 
     def test_of_an_eni_that_is_gone_no_rule_is_left(self, hosts):
@@ -915,7 +917,8 @@ class TestNotes(object):
         one = with_enis(hosts, ETH1, DOCKER0)
         one.runner.failing["ip"] = "no"
         raised(HostError, flows.settle, one)
-        assert record.read_host(one.run_directory)._replace(cards={}) == record.NOTHING_SHARED
+        kept = record.read_host(one.run_directory)
+        assert kept._replace(cards={}, primary=()) == record.NOTHING_SHARED
         assert one.sysctl.written == []
 
 
@@ -933,7 +936,7 @@ class TestLostNotes(object):
             assert traces(lost) == before
             assert programs(lost) == []
         two = taken_back(hosts, lost, *devices, enis=enis)
-        lines, groups, values, chains = traces(two)
+        lines, groups, values, chains, _ = traces(two)
         assert (lines, groups, chains) == ([], {}, {4: {}, 6: {}})
         # Which there were before nobody can know.
         assert values == dict(HEARING, **{"eth1/rp_filter": "2", "eth2/rp_filter": "2"})
@@ -1117,6 +1120,7 @@ def full(hosts, after=None):
         return hosts(*FULL, enis=FULL_ENIS, after=after)
     one = with_enis(hosts, *FULL, enis=FULL_ENIS, **FULL_KERNEL)
     one.runner.groups["eth0"] = 7
+    one.runner.names = {"eth1": ["mine"]}
     one.sysctl.values["net/ipv4/conf/eth2/rp_filter"] = "1"
     return one
 

@@ -191,8 +191,16 @@ def test_an_eni_has_what_its_keys_say():
     assert not eni.ipv6_only
 
 
-def test_without_a_network_card_it_is_card_zero():
-    assert metadata.parse_eni(SECOND, eni_texts()).network_card == 0
+def test_without_a_network_card_it_is_on_card_zero():
+    eni = metadata.parse_eni(SECOND, eni_texts())
+    assert (eni.network_card, eni.card) == (None, 0)
+
+
+@pytest.mark.parametrize("texts", [{}, {"network-card": "0"}, {"network-card": "2"}])
+def test_what_lasts_of_an_eni_is_what_was_asked_for(texts):
+    asked = eni_texts(3, texts)
+    lasting = metadata.lasting_texts(metadata.parse_eni(SECOND, asked))
+    assert lasting == {key: text for key, text in asked.items() if key != "local-ipv4s"}
 
 
 ALL4 = "device-number interface-id local-ipv4s subnet-ipv4-cidr-block"

@@ -58,8 +58,8 @@ class FakeSocket(object):
             # The kernel has not told all of the list before.
             self.parts = [[(ERROR, struct.pack(str("=i"), -errno.EBUSY))]]
             return
-        # Lists other than that of rules (34) are empty.
-        self.parts = self.answers.pop(0) if kind == 34 else [[(DONE, number(0))]]
+        # Lists other than those of rules (34) and devices (18) are empty.
+        self.parts = self.answers.pop(0) if kind in (18, 34) else [[(DONE, number(0))]]
 
     def recvfrom(self, size):
         assert self.limit <= 15
@@ -180,3 +180,41 @@ def test_where_there_is_no_such_socket_that_is_an_error(monkeypatch):
 
     monkeypatch.setattr(socket, "socket", fail)
     assert "not supported" in raised(HostError, netlink.read, 4)
+
+
+def device(name, properties=b""):
+    """Return the body of a message about a device."""
+    header = struct.pack(str("=BxHiII"), 0, 1, 3, 0, 0)
+    return header + attribute(3, name + b"\0") + attribute(52 | 0x8000, properties)
+
+
+LONGEST = b"c" * 127
+ALTERNATIVE = b"".join(attribute(53, one + b"\0") for one in (b"eni-0a1", b"b\xc3\x85", LONGEST))
+
+
+@pytest.fixture
+def names(monkeypatch):
+    def reading(*answers):
+        monkeypatch.setattr(socket, "socket", FakeSocket(answers))
+        return netlink.alternative_names()
+
+    return reading
+
+
+def test_a_device_may_have_several_other_names(names):
+    # Not an alternative one: a property of the future.
+    more = ALTERNATIVE + attribute(54, b"x\0")
+    parts = [[(16, device(b"eth1", more)), (16, device(b"eth2"))], [(16, device(b"lo"))], END]
+    assert names(parts) == {
+        "eth1": {"eni-0a1", "b\xc3\x85", "c" * 127}, "eth2": frozenset(), "lo": frozenset()
+    }
+
+
+def test_a_kernel_that_has_none_says_nothing_of_them(names):
+    header = struct.pack(str("=BxHiII"), 0, 1, 3, 0, 0)
+    assert names([[(16, header + attribute(3, b"eth1\0"))], END]) == {"eth1": frozenset()}
+
+
+@pytest.mark.parametrize("body", [device(b"eth1", ALTERNATIVE[:-8]), device(b"eth1")[:16], b"\0"])
+def test_half_a_device_is_an_error(names, body):
+    assert raised(HostError, names, [[(16, body)], END]).startswith("rtnetlink: ")

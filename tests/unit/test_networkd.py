@@ -4,19 +4,25 @@ from __future__ import absolute_import, print_function, unicode_literals
 import pytest
 
 from ec2net_legacy import distributions
+from ec2net_legacy.distributions import networkd
 from ec2net_legacy.distributions.networkd import links
+from ec2net_legacy.errors import HostError
+from ec2net_legacy.host.command import Result
 from tests.unit import flows
 from tests.unit.enis import ENIS, eni_of, state_of
 from tests.unit.fakes import (
     PRIMARY,
     SECOND,
+    THIRD,
     FakeDevices,
     FakeReader,
     eni_texts,
     make_host,
     metadata_tree,
     nic,
+    raised,
 )
+from tests.unit.hosts import tree
 
 LINKS = "/run/systemd/netif/links/"
 RUN = "/run/systemd/network/"
@@ -168,11 +174,36 @@ def test_the_text_of_networkd_does_not_change_with_the_addresses():
     assert written(case="one address")[OURS] == written(case="fifty addresses")[OURS]
 
 
-@pytest.mark.parametrize("version, in_main", [(247, False), (0, False), (249, True), (257, True)])
+@pytest.mark.parametrize("version, in_main", [(246, False), (0, False), (247, True), (257, True)])
 def test_a_version_gets_what_it_knows(version, in_main):
     text = written(version=version, case="dual stack")[OURS].split("[IPv6AcceptRA]")[1]
-    assert ("Gateway=_ipv6ra" in text) == ("RouteMetric=10001\n\n[Route]" in text) == in_main
-    assert ("RouteTable=10001" in text) != in_main
+    section, _, routes = text.partition("\n\n")
+    assert "RouteTable=10001" in section
+    router = "[Route]\nGateway=_ipv6ra\nMetric=10001\nTable=main\n"
+    assert routes.startswith(router) == ("_ipv6ra" in routes) == in_main
+
+
+@pytest.mark.parametrize("version, fails", [(243, True), (244, False), (0, False)])
+def test_a_networkd_that_cannot_be_asked_to_read_is_an_error(version, fails):
+    if fails:
+        said = raised(HostError, host, version=version)
+        assert "is of version 243: expected 244 or later" in said
+    else:
+        host(version=version)
+
+
+def test_of_two_versions_the_younger_one_is_there():
+    earlier = {"/usr/lib/x86_64-linux-gnu/systemd/libsystemd-shared-241.so": ""}
+    assert "_ipv6ra" in written(earlier, version=257, case="dual stack")[OURS]
+
+
+@pytest.mark.parametrize("command", [flows.up, flows.down, flows.refresh])
+def test_with_an_old_networkd_nothing_is_changed(machine, tmpdir, command):
+    flows.add(machine, "eth1")
+    tmpdir.ensure("root/lib/systemd/libsystemd-shared-241.so")
+    before = tree(tmpdir)
+    assert "expected 244" in raised(HostError, command, machine, "eth1")
+    assert (tree(tmpdir), machine.runner.shown) == (before, [])
 
 
 def test_without_a_route_in_main_the_router_is_in_the_table_alone():
@@ -199,24 +230,90 @@ def test_what_is_not_ours_is_neither_taken_down_nor_flushed(machine):
     assert machine.runner.shown == machine.runner.changes == []
 
 
+@pytest.mark.parametrize("is_pulled", [True, False])
+def test_after_the_last_eni_there_is_no_note_of_a_reading(machine, tmpdir, is_pulled):
+    flows.up(machine, "eth1")
+    assert tmpdir.join("run", "when-files-were-read").check()
+    if is_pulled:
+        del machine.devices.shown["eth1"]
+    flows.down(machine, "eth1")
+    assert [one.basename for one in tmpdir.join("run").listdir("when-*")] == []
+
+
 def test_what_is_ours_is_taken_down_and_networkd_forgets_it(machine):
     flows.add(machine, "eth1")
     flows.down(machine, "eth1")
-    found = [argv[:2] for argv in machine.runner.shown if argv[1] != "-6"]
+    found = [argv[:2] for argv in machine.runner.order if "-batch" not in argv and argv[1] != "-6"]
     assert found == [["ip", "link"], ["networkctl", "reload"], ["ip", "addr"]]
     assert not machine.files.exists(OURS)
 
 
-def test_a_reload_that_is_refused_during_another_is_asked_for_again(machine, monkeypatch):
+@pytest.mark.parametrize("verb", ["up", "down"])
+def test_a_reload_that_is_refused_during_another_is_asked_for_again(machine, monkeypatch, verb):
     flows.add(machine, "eth1")
     refused = [1, 1]
-    real = machine.runner.run_visibly
+    real = machine.runner.run
 
-    def run_visibly(argv, limit):
-        real(argv, limit)
-        return refused.pop() if argv[0] == "networkctl" and refused else 0
+    def run(argv, stdin=""):
+        result = real(argv, stdin)
+        is_refused = argv[0] == "networkctl" and refused
+        return Result(refused.pop(), "", "refused") if is_refused else result
 
-    monkeypatch.setattr(machine.runner, "run_visibly", run_visibly)
+    monkeypatch.setattr(machine.runner, "run", run)
     # No lease comes: an administrator sees that from the log.
+    getattr(flows, verb)(machine, "eth1")
+    assert machine.runner.order.count(["networkctl", "reload"]) == 3
+
+
+def test_a_scan_has_networkd_read_the_files_of_all_enis_at_once(machine):
+    third = {THIRD: eni_texts(2)}
+    tree = metadata_tree(dict({PRIMARY: eni_texts(0), SECOND: eni_texts(1)}, **third), PRIMARY)
+    machine.session.answers.update(tree)
+    machine.devices.shown["eth2"] = nic("eth2", THIRD, index=4)
+    flows.catch_up(machine)
+    assert machine.files.exists(OURS.replace("eth1", "eth2"))
+    found = [argv[:2] for argv in machine.runner.order if "-batch" not in argv]
+    assert found == [["networkctl", "reload"], ["ip", "link"], ["ip", "link"]]
+
+
+@pytest.mark.parametrize("killed_over", ["put", "run"])
+def test_what_a_refresh_that_died_wrote_is_read_after_the_next_one(
+    machine, tmpdir, monkeypatch, killed_over
+):
+    # The fake kernel has rules without.
+    monkeypatch.setattr(networkd.Distribution, "RULE_WORDS", "")
     flows.up(machine, "eth1")
-    assert machine.runner.shown.count(["networkctl", "reload"]) == 3
+    lease = "3: eth1    inet 10.0.1.10/24 scope global eth1\n"
+    machine.runner.kernel[4] = lease + machine.runner.kernel[4]
+    machine.devices.shown["eth1"] = nic("eth1", SECOND, up=True, index=3)
+    assert flows.refresh(machine)[1] == []
+
+    def reloads():
+        return [argv for argv, _ in machine.runner.ran].count(["networkctl", "reload"])
+
+    before = machine.files.read(OURS)
+    del machine.runner.ran[:]
+    tmpdir.join("root" + DROP_IN).write("[X-EC2Net]\nMAINROUTETABLE=no\n", ensure=True)
+    with monkeypatch.context() as killed:
+        put_files, run_command = machine.files.put, machine.runner.run
+
+        def put(files):
+            put_files(files)
+            raise KeyboardInterrupt
+
+        def run(argv, stdin=""):
+            if argv[0] == "networkctl":
+                raise KeyboardInterrupt
+            return run_command(argv, stdin)
+
+        if killed_over == "put":
+            killed.setattr(machine.files, "put", put)
+        else:
+            killed.setattr(machine.runner, "run", run)
+        with pytest.raises(KeyboardInterrupt):
+            flows.refresh(machine)
+    assert machine.files.read(OURS) != before
+    for _ in range(2):
+        machine.clock.now += 60
+        assert flows.refresh(machine)[1] == []
+        assert reloads() == 1

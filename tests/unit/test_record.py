@@ -48,6 +48,8 @@ SHARED = record.HostRecord(
     chains=(4, 6),
     cannot=(6,),
     failed=(4,),
+    primary=(PRIMARY, "eni-0a0"),
+    names={"eth1": record.Names(3, ("eni-0a1", "device-number-1.0"), ("device-number-1",))},
 )
 GARBAGE = [
     "", "\n", "{", "{}", "[]", "[1]", "0", "null", '"x"', "\x00\xff", "[" * 200000,
@@ -221,6 +223,14 @@ def test_what_is_wrong_in_a_part_makes_all_of_it_nothing(directory, field, value
         ("chains", 4),
         ("cannot", ["x"]),
         ("failed", [None]),
+        ("primary", [PRIMARY]),
+        ("primary", [PRIMARY, "eni-0a0\nlink del eth0"]),
+        ("primary", [None, "eni-0a0"]),
+        ("names", {"eth1": [3, []]}),
+        ("names", {"../eth1": [3, [], []]}),
+        ("names", {"eth1": [3, ["eni-0a1\nlink del eth0"], []]}),
+        ("names", {"eth1": [3, [], ["a/b"]]}),
+        ("names", {"eth1": [3, [None], []]}),
         ("more", []),
     ],
 )

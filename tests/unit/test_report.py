@@ -8,7 +8,7 @@ import pytest
 from ec2net_legacy import as_json, record, report, shared
 from ec2net_legacy.kernel import netfilter
 from ec2net_legacy.kernel.diff import Change
-from ec2net_legacy.model import Chain, Group, MainFirst, MarkRule, Parameter, Route
+from ec2net_legacy.model import AlternativeName, Chain, Group, MainFirst, MarkRule, Parameter, Route
 from tests.unit import flows
 from tests.unit.fakes import (
     COMMON_RULES,
@@ -172,6 +172,17 @@ def test_of_no_devices_there_is_an_empty_list_and_a_heading():
     assert report.status_text([]).split() == ["NAME", "MAC", "ENI", "DEV", "TABLE", "STATE"]
 
 
+def test_json_of_the_status_has_the_alternative_names_that_are_there():
+    given = {"eth1": record.Names(3, ("eni-0a1", "device-number-1"), ("x",)),
+             "eth0": record.Names(2, ("eni-0a0",), ())}
+    settlement = done(names=given)._replace(
+        changes=[Change(True, AlternativeName("eth0", "eni-0a0"))]
+    )
+    told = json.loads(as_json.status([], settlement))["all_enis"]
+    assert told["alternative_names"] == {"eth1": ["eni-0a1", "device-number-1"]}
+    assert told["why"] == "alternative names of eth0"
+
+
 def test_the_log_says_in_a_line_what_was_done(survey):
     plan = by_name(survey(), "eth1")
     line = report.summary(plan, "add")
@@ -213,6 +224,8 @@ EVERYTHING = common(
         Change(True, Parameter("net/ipv4/conf/eth1.5/rp_filter", 2)),
         Change(True, Chain(4, MARKS)),
         Change(False, Chain(6, ())),
+        Change(False, AlternativeName("eth1", "device-number-1")),
+        Change(True, AlternativeName("eth0", "eni-0a0")),
     ]
 )
 
@@ -234,6 +247,8 @@ def test_a_plan_shows_what_all_enis_have_in_common(survey):
         "+ iptables -t mangle -A PREROUTING -j EC2NET",
         "+ iptables -t mangle -A EC2NET -i eth0 -j RETURN",
         "- ip6tables -t mangle -X EC2NET",
+        "- ip link property del dev eth1 altname device-number-1",
+        "+ ip link property add dev eth0 altname eni-0a0",
     ):
         assert line in whole
 
@@ -315,6 +330,12 @@ def test_json_of_a_plan_has_what_all_enis_have_in_common():
                 "ip": "rule add pref 9990 lookup main suppress_prefixlength 4"
                 " suppress_ifgroup 10000",
             },
+            {
+                "family": 4,
+                "add": False,
+                "ip": "link property del dev eth1 altname device-number-1",
+            },
+            {"family": 4, "add": True, "ip": "link property add dev eth0 altname eni-0a0"},
         ],
         "parameters": {"net/ipv4/conf/eth1.5/rp_filter": 2},
         "marks": [{"family": 4, "rules": list(MARKS)}, {"family": 6, "rules": []}],
@@ -340,6 +361,7 @@ def test_json_of_a_plan_has_what_all_enis_have_in_common():
 def test_json_of_the_status_has_it_too(settlement, expected):
     told = json.loads(as_json.status([], settlement))["all_enis"]
     keys = ["state", "why", "main", "marked_families", "problem"]
+    told.pop("alternative_names")
     assert [told.pop(key) for key in keys] == expected
     assert told == {}
 
@@ -347,5 +369,6 @@ def test_json_of_the_status_has_it_too(settlement, expected):
 def test_the_log_says_in_a_line_what_was_done_for_all_enis():
     assert report.shared_summary(common()) == ""
     assert report.shared_summary(EVERYTHING) == (
-        "5 kernel changes, link group of eth0 eth1, 1 kernel parameter, marks of connections"
+        "5 kernel changes, link group of eth0 eth1, 1 kernel parameter, marks of connections,"
+        " alternative names of eth0 eth1"
     )

@@ -39,7 +39,9 @@ def test_everything_can_be_set():
         containers = no
         mark_mask = 0xff0000
         mark_base = 0x100000
+        alternative_names = no
         run_directory = /run/elsewhere
+        metrics_file = /var/lib/node/ec2net.prom
         [metadata]
         endpoints = http://127.0.0.1:8080/latest/, https://[::1]/x
         connect_timeout = 0.5
@@ -61,7 +63,9 @@ def test_everything_can_be_set():
         containers="no",
         mark_mask=0xFF0000,
         mark_base=0x100000,
+        alternative_names="no",
         run_directory="/run/elsewhere",
+        metrics_file="/var/lib/node/ec2net.prom",
         metadata=settings.MetadataSettings(
             endpoints=("http://127.0.0.1:8080/latest", "https://[::1]/x"),
             connect_timeout=0.5,
@@ -129,6 +133,7 @@ def test_a_file_is_read_as_utf8(tmpdir):
         ("priority_base = 10", ["/x.conf:1:", "from 11 to"]),
         ("link_group = 0", ["/x.conf:1:", "whole number from 1 to 2147483647"]),
         ("containers = maybe", ["/x.conf:1:", "auto, yes, no"]),
+        ("alternative_names = auto", ["/x.conf:1:", "one of yes, no"]),
         ("\nmark_mask = many", ["/x.conf:2:", "mark_mask = many", "a number such as 0x3f00"]),
         ("mark_mask =", ["/x.conf:1:", "a number such as 0x3f00"]),
         ("mark_mask = 0x100000000", ["/x.conf:1:", "a number such as 0x3f00"]),
@@ -142,6 +147,8 @@ def test_a_file_is_read_as_utf8(tmpdir):
         ("ignore = eth1 eth2", ["/x.conf:1:", "ignore = eth1 eth2", "commas between them"]),
         ("table_base = 1, 2", ["/x.conf:1:", "whole number"]),
         ("run_directory = run", ["/x.conf:1:", "run_directory = run", "absolute path"]),
+        ("metrics_file = /etc/passwd", ["/x.conf:1:", "metrics_file = /etc/passwd", ".prom"]),
+        ("metrics_file = x.prom", ["/x.conf:1:", "absolute path"]),
         ("[metadata]\nendpoints = ftp://x/", ["/x.conf:2:", "ftp://x", "http://169.254.169.254"]),
         ("[metadata]\nendpoints =", ["/x.conf:2:", "http://169.254.169.254"]),
         ("[metadata]\ndeadline = -1", ["/x.conf:2:", "-1", "a number from 0.1 to 600"]),

@@ -27,13 +27,23 @@ class Systemd(FakeRunner):
         self.units = {NETWORKD: [False, False], IFUPDOWN: [True, True]}
         self.version = "systemd 252 (252.38)\n"
         self.starting = None
+        self.deleted = []
+        self.made = ["198.18.0.0/15 via 10.0.0.1 \n"]
 
     def run(self, argv, stdin=""):
         if argv[0] == "networkctl":
             return Result(0, self.version, "")
         if argv[0] == "systemctl":
             return self._asked(argv)
+        if argv[2:3] == ["route"]:
+            return self._routes(argv)
         return super(Systemd, self).run(argv, stdin)
+
+    def _routes(self, argv):
+        if "del" in argv:
+            self.deleted.append(" ".join(argv[:2] + argv[4:]))
+            return Result(0, "", "")
+        return Result(0, "".join(self.made) if argv[-1] == "static" else "", "")
 
     def _asked(self, argv):
         verb, unit = [word for word in argv[1:] if not word.startswith("--")][-2:] if (
@@ -114,6 +124,7 @@ def test_what_is_shown_is_not_done(hosts, host):
     said = switch.propose(host, "networkd").text
     assert "\nwrite /{0}\n".format(ETH0) in said
     assert "\ndelete /{0}\n".format(ETH1) in said
+    assert [line for line in said.splitlines() if len(line) > 80] == []
     assert texts(hosts) == before and host.runner.shown == []
 
 
@@ -200,6 +211,17 @@ def test_a_lost_address_and_route_are_put_back(hosts, host):
     assert host.runner.changes[-2:] == [
         "addr add 10.0.0.10/24 dev eth0", "route add default via 10.0.0.1 dev eth0"]
     assert "10.0.0.10 is not on eth0" in state.read(host.files).why
+
+
+def test_routes_of_networkd_go_with_it(hosts, host):
+    host.runner.starting = lambda: host.runner.made.append("default via 10.0.0.1 metric 7 \n")
+    with pytest.raises(HostError):
+        switch.carry_out(host, "networkd")
+    assert set(host.runner.deleted) == {
+        "ip {0} default via 10.0.0.1 metric 7 dev {1}".format(family, name)
+        for family in ("-4", "-6")
+        for name in ("eth0", "eth1")
+    }
 
 
 def test_what_was_killed_is_taken_back_by_whoever_comes_next(hosts, host):

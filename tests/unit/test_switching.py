@@ -158,6 +158,12 @@ def test_what_is_put_back():
     assert verdict.restoring([ADDRESS], [DEFAULT, LINK], kernel(ADDRESS, NETWORKDS, LINK)) == []
 
 
+def test_an_address_that_was_not_there_goes():
+    other, elsewhere = ADDRESS._replace(address="192.0.2.1"), ADDRESS._replace(device="eth1")
+    gone = verdict.strange([ADDRESS], ["eth0"], kernel(ADDRESS, other, elsewhere))
+    assert [step.line for step in gone] == ["addr del 192.0.2.1/24 dev eth0"]
+
+
 def test_a_route_goes_once_the_new_program_has_its_own():
     gone = verdict.superseded([DEFAULT, LINK, MINE], kernel(DEFAULT, NETWORKDS, LINK, MINE))
     assert [step.line for step in gone] == ["route del default via 10.0.0.1 dev eth0"]
@@ -183,7 +189,8 @@ class OneFile(object):
 def test_the_way_back_is_read_as_it_was_written():
     one = state.State(
         state.TRIAL, "ifupdown", "networkd", {I: "iface \xe4\n", N: None}, {I: "x", N: "y"},
-        ("eth0",), (ADDRESS,), (DEFAULT,), {"networking.service": True}, ("", "nameserver"), "", {},
+        ("eth0", "eth1"), ("eth0",), (ADDRESS,), (DEFAULT,), (("eth0", "-4", "default"),),
+        {"networking.service": True}, ("", "nameserver"), "", {},
     )
     files = OneFile()
     assert state.read(files) == state.NOTHING
@@ -195,6 +202,7 @@ def test_the_way_back_is_read_as_it_was_written():
     "", "{", "[]", "{}", '{"version": 2}', '{"version": 1}', '{"version": 1, "phase": "trial"}',
     state.encoded(state.NOTHING).replace('"addresses": []', '"addresses": [1]'),
     state.encoded(state.NOTHING).replace('"before": {}', '"before": {"/a": 1}'),
+    state.encoded(state.NOTHING).replace('"networkds": []', '"networkds": [["eth0", "-4"]]'),
 ])
 def test_a_damaged_way_back_is_an_error(text):
     with pytest.raises(HostError, match="switch.json is damaged"):

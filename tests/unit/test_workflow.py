@@ -613,6 +613,27 @@ class TestSurvey(object):
         assert "unavailable" in plans["eth1"].left_alone
         assert all(plan.files == {} and plan.steps == [] for plan in plans.values())
 
+    @pytest.mark.parametrize(
+        "since_the_boot, expected",
+        [
+            ([], "last known configuration, from before the boot"),
+            ([flows.refresh], ""),
+            # It failed over something else.
+            ([flows.settle], ""),
+        ],
+        ids=["nothing", "refresh", "listed"],
+    )
+    def test_a_configuration_from_before_the_boot_is_told(
+        self, host, tmpdir, since_the_boot, expected
+    ):
+        flows.add(host(devices=self.CARDS), "eth1")
+        tmpdir.join("run").remove()
+        for run in since_the_boot:
+            run(host(devices=self.CARDS, kernel=kernel_with(inet("10.0.1.10/24"))))
+        found = flows.survey(host(devices=self.CARDS, answers={MACS: REFUSED})).found
+        told = {plan.name: plan.warning for _, plan in found}
+        assert told == dict(dict.fromkeys(told, ""), eth1=expected)
+
     def test_metadata_that_ends_half_way_is_told_beside_what_is_known(self, host):
         key = MACS + SECOND + "/local-ipv4s"
         one = host(devices=self.CARDS, answers={key: (500, "")})

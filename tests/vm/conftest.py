@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from typing import Any, Callable, Iterator
+from typing import Any, Callable, Iterator, Sequence
 
 import pytest
 
@@ -13,15 +13,17 @@ from tests.vm.snapshot import snapshot
 from tests.vm.watch import evidence, refresh
 
 
-def on_releases(group: str, kind: str = "ifupdown") -> pytest.MarkDecorator:
+def on_releases(group: str, kind: str = "ifupdown",
+                releases: Sequence[str] = ()) -> pytest.MarkDecorator:
     """Each test of a module on one machine of each release; the machines may run in parallel.
 
-    Where ``kind`` is another, the module's ``options`` have it, too.
+    Where ``kind`` is another, the module's ``options`` have it, too. ``releases``: which ones,
+    where they are others than the kind's usual ones.
     """
     return pytest.mark.parametrize(
         "machine",
         [pytest.param(release, marks=pytest.mark.xdist_group(f"{release}-{group}"))
-         for release in RELEASES[kind]],
+         for release in releases or RELEASES[kind]],
         indirect=True, scope="module",
     )
 

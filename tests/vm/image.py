@@ -11,12 +11,14 @@ from typing import ContextManager, List, Optional
 from tests import lab
 from tests.lab import archive
 from tests.lab.namespaces import PATH
+from tests.packaging import deb
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 CACHE = REPOSITORY / ".build" / "vm"
 # What configures a machine's network, and the releases that are tested with it.
 RELEASES = {"ifupdown": ("bookworm", "bullseye"), "networkd": ("bookworm", "trixie")}
-COMMANDS = ("qemu-system-x86_64", "qemu-img", "debootstrap", "mke2fs", "git", "unshare", "apt-get")
+COMMANDS = ("qemu-system-x86_64", "qemu-img", "debootstrap", "mke2fs", "git", "unshare", "apt-get",
+            "dpkg-buildpackage", "dh", "dh_python3")
 
 _RECIPE = Path(__file__).with_name("image.sh")
 # The tree is mounted and the packages' scripts run where they see and leave nothing of this system.
@@ -95,12 +97,13 @@ def files() -> List[str]:
     return [name for name in names if (REPOSITORY / name).is_file()]
 
 
-def sources(disk: Path) -> None:
-    """Make a disk with this repository's files."""
+def packages(disk: Path) -> None:
+    """Make a disk with the product's package, and with the same one as an older version."""
     tree = disk.with_suffix(".tree")
-    for name in files():
-        (tree / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(REPOSITORY / name, tree / name)
+    tree.mkdir()
+    package = deb.packages()[deb.NAME]
+    shutil.copy(package, tree / "ec2net-legacy.deb")
+    deb.older(package, tree).rename(tree / "older.deb")
     subprocess.run(["mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-d", tree, disk, "16M"],
                    check=True, stdout=subprocess.DEVNULL)
     shutil.rmtree(tree)

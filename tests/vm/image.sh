@@ -16,7 +16,8 @@ packages=dbus,initramfs-tools,iproute2,iputils-ping,kmod,linux-image-cloud-amd64
 python3,python3-configobj,python3-requests,qemu-guest-agent,systemd-sysv,udev
 case $kind in
 ifupdown) packages=$packages,ifupdown,isc-dhcp-client ;;
-networkd) ;;
+# Its test runs a container.
+networkd) packages=$packages,iptables ;;
 *) exit 2 ;;
 esac
 tree=/mnt/tree

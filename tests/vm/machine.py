@@ -13,7 +13,7 @@ from tests.lab import CommandFailed, Eni, Lab, wait_for
 from tests.lab.namespaces import Daemon
 
 from .channel import Agent, Monitor
-from .image import image, sources
+from .image import image, packages
 
 # The cards' places on the PCI bus: a card keeps its own, so that the kernel finds them in the same
 # order at every boot.
@@ -78,8 +78,8 @@ class Machine:
         below = ["qcow2", "-b", str(disk)] if disk else ["raw", "-b", str(self._image.disk)]
         subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", *below, str(self._disk)],
                        check=True)
-        self._sources = self.directory / "sources.img"
-        sources(self._sources)
+        self._packages = self.directory / "packages.img"
+        packages(self._packages)
 
     # Power
 
@@ -109,7 +109,7 @@ class Machine:
             "-append", " ".join(["root=/dev/vda rw console=ttyS0 mitigations=off" + self._options,
                                  *(f"systemd.mask={unit}" for unit in _MASKED)]),
             "-drive", f"file={self._disk},if=virtio,cache=unsafe",
-            "-drive", f"file={self._sources},format=raw,if=virtio,readonly=on",
+            "-drive", f"file={self._packages},format=raw,if=virtio,readonly=on",
             "-device", "virtio-rng-pci",
             "-chardev", f"file,id=console,path={self.console},append=on",
             "-serial", "chardev:console",
@@ -268,12 +268,15 @@ class Machine:
         return int(self.run(["systemctl", "show", "--value", "-p", "InactiveExitTimestampMonotonic",
                              unit]).stdout) / 1e6
 
-    def install(self) -> str:
-        """Install the product from this repository, as its README says; return what that prints."""
+    def install(self, package: str = "ec2net-legacy") -> str:
+        """Install the product's package, as its README says; return what that prints.
+
+        ``package`` may be ``older``, which is the same as an older version.
+        """
         return self.shell(
-            "mkdir -p /run/sources && mount -o ro /dev/vdb /run/sources"
-            " && make -s -C /run/sources install 2>&1"
-            "; status=$?; umount /run/sources; exit $status", timeout=300)
+            "mkdir -p /run/packages && mount -o ro /dev/vdb /run/packages"
+            f" && DEBIAN_FRONTEND=noninteractive dpkg -i /run/packages/{package}.deb 2>&1"
+            "; status=$?; umount /run/packages; rmdir /run/packages; exit $status", timeout=300)
 
     # Cards
 

@@ -7,6 +7,8 @@ import time
 
 import pytest
 
+from tests import readme
+from tests.lab import ask, tcp
 from tests.vm.conftest import on_releases
 from tests.vm.watch import (
     answered,
@@ -22,6 +24,33 @@ from tests.vm.watch import (
 pytestmark = on_releases("networkd", "networkd")
 
 FILE = "/run/systemd/network/70-eth1.network"
+# As docker has it, with all of the machine's addresses.
+CONTAINER = """
+set -e
+install -m 755 /dev/null /usr/bin/dockerd
+echo 1 >/proc/sys/net/ipv4/ip_forward
+ip netns add container
+ip link add docker0 type bridge
+ip address add 172.17.0.1/16 dev docker0
+ip link set docker0 up
+ip link add veth2 master docker0 up type veth peer name eth0 netns container
+ip -n container address add 172.17.0.2/16 dev eth0
+ip -n container link set eth0 up
+ip -n container route add default via 172.17.0.1
+iptables -t nat -A PREROUTING -p tcp --dport 80 -m addrtype --dst-type LOCAL \
+    -j DNAT --to-destination 172.17.0.2
+"""
+NO_CONTAINER = """
+set -e
+systemctl stop container
+iptables -t nat -F PREROUTING
+ip link del docker0
+ip netns del container
+echo 0 >/proc/sys/net/ipv4/ip_forward
+rm /usr/bin/dockerd
+systemctl start ec2net-refresh
+"""
+RULES = "ip rule; iptables-save -t mangle | grep -e '-[Aj] EC2NET'"
 # Of a boot with everything there; without metadata it may be so much longer.
 NOT_DELAYED = 2.5
 
@@ -78,7 +107,7 @@ def test_every_address_of_a_hot_plugged_eni_answers(machine, staying, report):
     said = status(machine)
     report(f"networkctl status eth1:\n{said}")
     assert FILE in said
-    assert "(configured)" in said
+    assert set(readme.excerpt("networkctl status eth1")) <= set(readme.lines_of(said))
     assert machine.failed_units() == []
     # What it does not understand of a file it tells with the file's path in front.
     log = machine.shell("journalctl -b --no-pager -o cat -u systemd-networkd").splitlines()
@@ -125,6 +154,36 @@ def test_networkd_at_somebody_elses_command(machine, staying, report, command):
     # Also while it was away, nothing of ours has failed.
     said = machine.shell("journalctl -b --no-pager -o cat -u 'ec2*' --since @" + began)
     assert "Failed with result" not in said
+
+
+@pytest.fixture
+def container(machine):
+    """A container on the machine, whose port 80 answers at each of its addresses."""
+    machine.shell(CONTAINER)
+    server = tcp.server("container", 80)[1:]
+    machine.run(["systemd-run", "-q", "--unit=container", "ip", "netns", "exec", "container",
+                 "/usr/bin/python3", *server])
+    yield
+    machine.shell(NO_CONTAINER)
+
+
+def test_a_container_and_an_eni_on_the_primarys_subnet(machine, staying, report, container):
+    eni, plugged = machine.attach("eth2", subnet="10.0.0.0/24", addresses=2)
+    addresses = [*staying.eni.addresses, *eni.addresses]
+    report(f"{answered(machine.lab, addresses) - plugged:.1f} s to the last of 2 addresses")
+    # That there are containers is known to the refresh.
+    refresh(machine)
+    rules = machine.shell(RULES)
+    assert "suppress_ifgroup 10000" in rules and "--restore-mark" in rules
+    for command in ("true", "networkctl reload", "systemctl restart systemd-networkd"):
+        machine.shell(command)
+        assert machine.shell(RULES) == rules
+        strays = drops(machine.lab)
+        answered(machine.lab, addresses, timeout=30)
+        said = ask(machine.lab.namespaces.client, addresses, timeout=30)
+        assert sorted(said) == sorted(addresses)
+        assert drops(machine.lab) == strays
+    machine.detach("eth2")
 
 
 def test_the_same_addresses_answer_after_a_reboot(machine, staying, report):

@@ -10,7 +10,7 @@ from ec2net_legacy import log
 from ec2net_legacy._cheap import namedtuple
 from ec2net_legacy._typing import TYPE_CHECKING
 from ec2net_legacy.commands.switch import intended as intentions
-from ec2net_legacy.commands.switch import units
+from ec2net_legacy.commands.switch import routes, units
 from ec2net_legacy.errors import CommandError, Ec2netError, HostError
 from ec2net_legacy.host import rundir
 from ec2net_legacy.kernel.iproute import apply_changes
@@ -59,11 +59,11 @@ def _text(intended):
     for path in sorted(intended.files):
         text = intended.files[path]
         lines += ["", "{0} {1}".format("delete" if text is None else "write", path)]
-        lines += ["  " + line for line in (text or "").splitlines()]
+        lines += ["+" + line for line in (text or "").splitlines()]
     lines += [""] + intended.steps + [
         "",
-        "--yes does it. All is taken back if the host does not have its addresses and default",
-        "routes within {0:.0f} s, or metadata does not answer.".format(_PROVING),
+        "--yes does it. All is taken back if the host does not have its addresses and",
+        "default routes within {0:.0f} s, or metadata does not answer.".format(_PROVING),
     ]
     return "\n".join(lines) + "\n"
 
@@ -137,16 +137,18 @@ def _alone(host):
 def _begun(host, intended):
     # type: (Host, Intended) -> State
     """Write down how to go back, before anything is changed; return that."""
-    addresses, routes = verdict.worth_keeping(host.kernel([4, 6]), intended.names)
+    addresses, had = verdict.worth_keeping(host.kernel([4, 6]), intended.names)
     trial = state.State(
         phase=state.TRIAL,
         here=intended.here,
         there=intended.there,
         before={path: host.files.read(path) for path in intended.files},
         after=intended.files,
+        names=tuple(intended.names),
         asking=tuple(intended.asking),
         addresses=addresses,
-        routes=routes,
+        routes=had,
+        networkds=routes.of_networkd(host, intended.names),
         units=units.enabled(host),
         resolv=units.resolv(host),
         why="",
@@ -203,6 +205,9 @@ def _steps_back(host, trial):
     # After that, because the former's own addresses have a lifetime and a broadcast address.
     yield lambda: _apply(
         host, verdict.restoring(trial.addresses, trial.routes, host.kernel([4, 6]))
+    )
+    yield lambda: _apply(
+        host, verdict.strange(trial.addresses, trial.names, host.kernel([4, 6]))
     )
 
 

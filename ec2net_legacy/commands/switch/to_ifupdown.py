@@ -2,7 +2,7 @@
 from __future__ import absolute_import, print_function, unicode_literals
 
 from ec2net_legacy._typing import TYPE_CHECKING
-from ec2net_legacy.commands.switch import units
+from ec2net_legacy.commands.switch import routes, units
 from ec2net_legacy.distributions import user_options
 from ec2net_legacy.distributions.ifupdown import DIRECTORY, interfaces
 from ec2net_legacy.distributions.protocol import MARKER
@@ -103,6 +103,7 @@ class ToIfupdown(object):
         # type: (Intended, State) -> None
         """Have it so for good."""
         host = self._host
+        routes.take_away(host, intended.names, ())
         units.systemctl(host, "disable", units.NETWORKD)
         units.systemctl(host, "enable", units.IFUPDOWN)
         # All is up, so this is for what is looked at at a shutdown.

@@ -5,7 +5,7 @@ import re
 
 from ec2net_legacy import distributions, log, record
 from ec2net_legacy._typing import TYPE_CHECKING
-from ec2net_legacy.commands.switch import units
+from ec2net_legacy.commands.switch import routes, units
 from ec2net_legacy.distributions import user_options
 from ec2net_legacy.distributions.networkd import links
 from ec2net_legacy.distributions.protocol import MARKER
@@ -161,6 +161,7 @@ class ToNetworkd(object):
         # type: (State) -> None
         """End what `try_it` has begun."""
         units.systemctl(self._host, "stop", units.SOCKET, units.NETWORKD)
+        routes.take_away(self._host, trial.names, trial.networkds)
 
     def resume(self, trial):
         # type: (State) -> None

@@ -7,9 +7,10 @@ from ec2net_legacy._cheap import pattern
 from ec2net_legacy._typing import TYPE_CHECKING
 from ec2net_legacy.distributions import protocol, user_options
 from ec2net_legacy.distributions.networkd import links, units
+from ec2net_legacy.errors import HostError
 
 if TYPE_CHECKING:
-    from typing import Dict, List, Optional
+    from typing import Dict, Iterable, List, Optional
 
     from ec2net_legacy.model import Eni, InterfaceState
 
@@ -20,7 +21,7 @@ _ADMINISTRATORS = "/etc/systemd/network/"
 _ITEMS = ".items"
 # By these somebody's program writes a file that matches each card: they come first, by name.
 _GENERATED = ("/run/systemd/network/10-netplan-", "/etc/systemd/network/10-cloud-init-")
-_RELOAD = ["networkctl", "reload"]
+_OLDEST = 244
 _FIRST = "07-"
 _USUAL = "70-"
 # Where Debian and others have the library whose name tells the version of systemd.
@@ -39,32 +40,39 @@ class Distribution(protocol.Distribution):
     name = "networkd"
     HAS_DHCLIENT = False
     HEARS_ROUTERS = True
+    RELOAD = ["networkctl", "reload"]
     # At its restart networkd takes away all rules that it did not make, but for the kernel's.
     RULE_WORDS = " protocol kernel"
 
     def __init__(self, reader):
         # type: (protocol.Reader) -> None
+        """Raises HostError where it could not be asked to read what is written."""
         self._reader = reader
+        version = self._version()
+        if version and version < _OLDEST:
+            raise HostError(
+                "systemd-networkd is of version {0}: expected {1} or later, which knows "
+                "`networkctl reload`".format(version, _OLDEST)
+            )
 
-    def up_commands(self, interface):
-        # type: (str) -> List[List[str]]
+    def up_command(self, interface):
+        # type: (str) -> List[str]
         # networkd does not bring up again what somebody took down.
-        return [_RELOAD, ["ip", "link", "set", "dev", interface, "up"]]
+        return ["ip", "link", "set", "dev", interface, "up"]
 
     def down_command(self, interface):
         # type: (str) -> List[str]
         return ["ip", "link", "set", "dev", interface, "down"]
 
-    def reload_commands(self, changed):
-        # type: (List[str]) -> List[List[str]]
-        # Once for all of them. Each link whose file has changed asks for its lease again.
-        return [_RELOAD] if any(path.startswith(RUN) for path in changed) else []
+    def is_read(self, changed):
+        # type: (Iterable[str]) -> bool
+        return any(path.startswith(RUN) for path in changed)
 
     def forget_commands(self, interface):
         # type: (str) -> List[List[str]]
         # Some versions leave the lease's address on the link.
         flush = ["addr", "flush", "dev", interface, "scope", "global"]
-        return [_RELOAD, ["ip"] + flush, ["ip", "-6"] + flush]
+        return [self.RELOAD, ["ip"] + flush, ["ip", "-6"] + flush]
 
     def is_up(self, interface):
         # type: (str) -> bool
@@ -163,10 +171,11 @@ class Distribution(protocol.Distribution):
         # type: () -> int
         """Return systemd's version, 0 where it cannot be seen."""
         for place in _LIBRARIES:
-            for path in self._reader.glob(place):
-                found = _VERSION.search(path)
-                if found:
-                    return int(found.group(1))
+            found = [_VERSION.search(path) for path in self._reader.glob(place)]
+            # Of two, as during an upgrade, the younger one stays.
+            numbers = [int(one.group(1)) for one in found if one]
+            if numbers:
+                return max(numbers)
         return 0
 
 

@@ -56,23 +56,24 @@ UseGateway=no
 UseHostname=no
 RoutesToDNS=no
 """
-# The addresses are metadata's, and the prefix is in main by `ip`, behind the primary's.
+# The addresses are metadata's, and the prefix is in main by `ip`, behind the primary's. A metric of
+# the router's route in the table is known since 249 only; there it needs none.
 _ROUTER = """
 [IPv6AcceptRA]
 UseAutonomousPrefix=no
 UseOnLinkPrefix=no
 DHCPv6Client={dhcp6}
+RouteTable={table}
 """
-# Main's route by the router comes after the primary's. Since systemd 249.
-_ROUTER_IN_MAIN = """RouteMetric={table}
-
+# Main's route by the router comes after the primary's. Since systemd 247. Without Table= it would
+# be in the router's.
+_ROUTER_IN_MAIN = """
 [Route]
 Gateway=_ipv6ra
-Table={table}
+Metric={table}
+Table=main
 """
-_ROUTER_IN_TABLE = """RouteTable={table}
-"""
-_SINCE_METRIC = 249
+_SINCE_ROUTER = 247
 _RECORDED_ADDRESS = pattern(r"^addr add ([0-9a-f.:]+)/([0-9]{1,3}) dev (\S+)$", re.M)
 _RECORDED_ROUTE = pattern(
     r"^route add (local )?(\S+)(?: via ([0-9a-f.:]+))? dev (\S+)(?: table ([0-9]{1,10}))?"
@@ -94,8 +95,8 @@ def render(state, eni, options, place):
     hears = any(rule.family == 6 for rule in state.rules)
     text = _ALL
     if hears:
-        in_main = options.main_route and version >= _SINCE_METRIC
-        text += _ROUTER + (_ROUTER_IN_MAIN if in_main else _ROUTER_IN_TABLE)
+        in_main = options.main_route and version >= _SINCE_ROUTER
+        text += _ROUTER + (_ROUTER_IN_MAIN if in_main else "")
     text = text.format(
         mac=eni.mac,
         name=state.name,

@@ -13,7 +13,7 @@ from ec2net_legacy.distributions import protocol, user_options
 from ec2net_legacy.distributions.networkscripts import generated, older_tools, shell
 
 if TYPE_CHECKING:
-    from typing import Dict, List, Optional, Tuple
+    from typing import Dict, Iterable, List, Optional, Tuple
 
     from ec2net_legacy.model import Eni, InterfaceState
 
@@ -36,17 +36,17 @@ class Distribution(protocol.Distribution):
         # type: (protocol.Reader) -> None
         self._reader = reader
 
-    def up_commands(self, interface):
-        # type: (str) -> List[List[str]]
-        return [["ifup", interface]]
+    def up_command(self, interface):
+        # type: (str) -> List[str]
+        return ["ifup", interface]
 
     def down_command(self, interface):
         # type: (str) -> List[str]
         return ["ifdown", interface]
 
-    def reload_commands(self, changed):
-        # type: (List[str]) -> List[List[str]]
-        return []
+    def is_read(self, changed):
+        # type: (Iterable[str]) -> bool
+        return False
 
     def forget_commands(self, interface):
         # type: (str) -> List[List[str]]
