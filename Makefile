@@ -93,6 +93,7 @@ deb: ## build the Debian packages into dist/
 	@packaging/build-deb dist
 
 dist: ## build sdist, wheel, debs and rpms in dist/, with SHA256SUMS
+	@rm -rf dist
 	@BUILD_PYTHON="$(BUILD_PYTHON)" packaging/build-dist dist
 
 man: ## make the manual pages in .build/man, with docutils (python3-docutils)
