@@ -218,7 +218,7 @@ def test_routes_of_networkd_go_with_it(hosts, host):
     with pytest.raises(HostError):
         switch.carry_out(host, "networkd")
     assert set(host.runner.deleted) == {
-        "ip {0} default via 10.0.0.1 metric 7 dev {1}".format(family, name)
+        "ip {0} default via 10.0.0.1 metric 7 proto static dev {1}".format(family, name)
         for family in ("-4", "-6")
         for name in ("eth0", "eth1")
     }

@@ -105,7 +105,7 @@ def test_an_upgrade_breaks_no_connection(machine, before, report):
     conversation = Conversation(machine.lab, eni.addresses[1])
     try:
         assert conversation.goes_on("before")
-        with pinged(machine.lab, eni.addresses, interval=0.5):
+        with pinged(machine.lab, eni.addresses, interval=0.1):
             said = machine.install()
         assert "ec2net-legacy (0.0.1)" not in said.splitlines()[-1]
         assert conversation.goes_on("upgraded")
@@ -120,7 +120,7 @@ def test_an_upgrade_breaks_no_connection(machine, before, report):
 
 def test_a_removal_leaves_the_interface_as_it_is(machine, before):
     eni = machine.lab.enis["eth1"]
-    with pinged(machine.lab, eni.addresses, interval=0.5):
+    with pinged(machine.lab, eni.addresses, interval=0.1):
         machine.run(["dpkg", "-r", "ec2net-legacy"], timeout=300)
         assert machine.failed_units() == []
     assert_no_drops(machine.lab, eni.addresses)

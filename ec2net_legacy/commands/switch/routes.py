@@ -24,7 +24,12 @@ def of_networkd(host, names):
             for protocol in _PROTOCOLS:
                 argv = ["ip", family, "route", "show", "table", "all", "dev", name]
                 said = host.runner.run(argv + ["proto", protocol]).stdout
-                found += [(name, family, line.strip()) for line in said.splitlines()]
+                # Who is asked for a protocol does not say it again. Without it a deletion takes the
+                # first of two routes that differ in nothing else.
+                found += [
+                    (name, family, "{0} proto {1}".format(line.strip(), protocol))
+                    for line in said.splitlines()
+                ]
     return tuple(found)
 
 
