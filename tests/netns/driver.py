@@ -125,7 +125,7 @@ def wait_until(condition, seconds=60):
 
 
 @contextlib.contextmanager
-def pinged(lab, targets, interval=0.05):
+def pinged(lab, targets, interval=0.02):
     """Ping from outside all the while; afterwards no answer but the last ones may be missing."""
     command = 'for a; do ping -n -i {} "$a" >"$0/ping-$a" & done; read end; kill -INT $(jobs -p)'
     with tempfile.TemporaryDirectory() as directory:
