@@ -96,3 +96,28 @@ def test_a_route_that_has_gone_meanwhile_spoils_nothing(host, monkeypatch):
     monkeypatch.setattr(switch, "_apply", gone)
     assert switch.carry_out(host, "networkd") == 0
     assert state.read(host.files).phase == state.DONE
+
+
+def test_what_could_not_be_taken_back_is_told(hosts, host):
+    configured = host.runner.starting
+
+    def lose():
+        configured()
+        host.runner.kernel[4] = ""
+
+    host.runner.starting = lose
+    host.runner.statuses["ifup"] = 1
+    with pytest.raises(HostError):
+        switch.carry_out(host, "networkd")
+    assert "ifup --force eth0" in state.read(host.files).why
+
+
+def test_what_netplan_makes_at_each_boot_is_not_replaced(hosts, host):
+    path = "/run/systemd/network/10-netplan-eth0.network"
+    hosts.file(path[1:]).write("[Match]\nName=eth0\n\n[Network]\nDHCP=yes\n")
+    hosts.file("run/systemd/netif/links/2").write(
+        "ADMIN_STATE=configured\nNETWORK_FILE={0}\n".format(path), ensure=True)
+    hosts.file("sys/class/net/eth0/ifindex").write("2\n", ensure=True)
+    found, problems = switch.intentions.WAYS["networkd"](host).declared([])
+    assert [one.name for one in found] == ["eth0"]
+    assert problems == [path + " is made again at a boot, as by netplan: expected a file below /etc"]

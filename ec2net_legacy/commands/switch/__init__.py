@@ -189,13 +189,15 @@ def _undo(host, why):
     if trial.phase != state.TRIAL:
         return False
     log.warning("going back to %s: %s", trial.here, why)
+    said = [why]
     for step in _steps_back(host, trial):
         try:
             step()
         except Ec2netError as error:
             # The rest is all the more needed.
             log.error("%s", error)
-    state.write(host.files, trial._replace(phase=state.UNDONE, why=why))
+            said.append("{0}".format(error))
+    state.write(host.files, trial._replace(phase=state.UNDONE, why="; ".join(said)))
     return True
 
 
