@@ -120,4 +120,5 @@ def test_what_netplan_makes_at_each_boot_is_not_replaced(hosts, host):
     hosts.file("sys/class/net/eth0/ifindex").write("2\n", ensure=True)
     found, problems = switch.intentions.WAYS["networkd"](host).declared([])
     assert [one.name for one in found] == ["eth0"]
-    assert problems == [path + " is made again at a boot, as by netplan: expected a file below /etc"]
+    said = " is made again at a boot, as by netplan: expected a file below /etc"
+    assert problems == [path + said]
