@@ -59,6 +59,10 @@ def read(texts):
         if stanza.name == _LO:
             continue
         problems += _without_length(stanza)
+        if stanza.method == "static" and "metric" in stanza.options:
+            # networkd's Gateway= has none, and of two ways out the other one would be taken.
+            refusal = "iface {0}: the metric of a static gateway has no counterpart"
+            problems.append(refusal.format(stanza.name))
         one = _declared(stanza)
         links[one.name] = merged(links[one.name], one) if one.name in links else one
     return Reading([links[name] for name in sorted(links)], problems)

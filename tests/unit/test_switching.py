@@ -81,6 +81,8 @@ def test_what_administrators_write(text, said):
     ("iface eth0 inet dhcp inherits x\n", I + ":1: 'inet dhcp inherits x' has no counterpart"),
     ("iface eth0\n", I + ":1: iface 'eth0': expected NAME inet|inet6 METHOD"),
     ("iface eth0 inet loopback\n", I + ":1: the method loopback is not expected of eth0"),
+    ("iface eth0 inet static\n  address 10.0.0.5/24\n  gateway 10.0.0.1\n  metric 5\n",
+     "iface eth0: the metric of a static gateway has no counterpart"),
     ("iface eth0 inet dhcp\n  up \x1b[31m\n", I + ":2: 'up' has no counterpart"),
 ])
 def test_a_line_without_a_counterpart_is_named(text, said):
