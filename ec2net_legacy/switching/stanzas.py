@@ -58,9 +58,28 @@ def read(texts):
     for stanza in stanzas:
         if stanza.name == _LO:
             continue
+        problems += _without_length(stanza)
+        if stanza.method == "static" and "metric" in stanza.options:
+            # networkd's Gateway= has none, and of two ways out the other one would be taken.
+            refusal = "iface {0}: the metric of a static gateway has no counterpart"
+            problems.append(refusal.format(stanza.name))
         one = _declared(stanza)
         links[one.name] = merged(links[one.name], one) if one.name in links else one
     return Reading([links[name] for name in sorted(links)], problems)
+
+
+def _without_length(stanza):
+    # type: (_Stanza) -> List[str]
+    """Return a sentence for each address without a network.
+
+    ifupdown takes its class's then. With an address alone the gateway is out of reach at a boot.
+    """
+    mask = stanza.options.get("netmask", [""])[-1]
+    return [
+        "iface {0}: address {1}: expected a netmask that fits".format(stanza.name, quoted(one))
+        for one in stanza.options.get("address", [])
+        if with_length(one, mask) is None or not (mask or "/" in one)
+    ]
 
 
 def _paragraphs(path, text):

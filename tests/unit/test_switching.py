@@ -81,10 +81,22 @@ def test_what_administrators_write(text, said):
     ("iface eth0 inet dhcp inherits x\n", I + ":1: 'inet dhcp inherits x' has no counterpart"),
     ("iface eth0\n", I + ":1: iface 'eth0': expected NAME inet|inet6 METHOD"),
     ("iface eth0 inet loopback\n", I + ":1: the method loopback is not expected of eth0"),
+    ("iface eth0 inet static\n  address 10.0.0.5/24\n  gateway 10.0.0.1\n  metric 5\n",
+     "iface eth0: the metric of a static gateway has no counterpart"),
     ("iface eth0 inet dhcp\n  up \x1b[31m\n", I + ":2: 'up' has no counterpart"),
 ])
 def test_a_line_without_a_counterpart_is_named(text, said):
     assert stanzas.read({I: text}).problems == [said]
+
+
+@pytest.mark.parametrize("lines", [
+    "inet static\n address 10.0.0.5",
+    "inet6 static\n address 2001:db8::5",
+    "inet static\n address 10.0.0.5\n netmask 99",
+])
+def test_an_address_without_its_network_is_named(lines):
+    said = stanzas.read({I: "iface eth0 " + lines + "\n"}).problems
+    assert [one.partition(": expected ")[2] for one in said] == ["a netmask that fits"]
 
 
 def test_what_is_generated_is_not_the_administrators():

@@ -115,7 +115,11 @@ def _try(host, intended):
         _undo(host, "{0}".format(error))
         raise
     state.write(host.files, trial._replace(phase=state.DONE, kept=way.keeps(trial)))
-    _apply(host, verdict.superseded(trial.routes, host.kernel([4, 6])))
+    try:
+        _apply(host, verdict.superseded(trial.routes, host.kernel([4, 6])))
+    except Ec2netError as error:
+        # They may have gone by themselves, and the switch is in force all the same.
+        log.warning("%s", error)
 
 
 def end(host):
@@ -185,21 +189,27 @@ def _undo(host, why):
     if trial.phase != state.TRIAL:
         return False
     log.warning("going back to %s: %s", trial.here, why)
+    said = [why]
     for step in _steps_back(host, trial):
         try:
             step()
         except Ec2netError as error:
             # The rest is all the more needed.
             log.error("%s", error)
-    state.write(host.files, trial._replace(phase=state.UNDONE, why=why))
+            said.append("{0}".format(error))
+    state.write(host.files, trial._replace(phase=state.UNDONE, why="; ".join(said)))
     return True
 
 
 def _steps_back(host, trial):
     # type: (Host, State) -> Iterator[Callable[[], Any]]
     yield lambda: intentions.WAYS[trial.there](host).stop(trial)
-    yield lambda: host.files.put(trial.before)
+    # Deletions come last: whichever program a boot starts meanwhile finds files of its own.
+    yield lambda: host.files.put(
+        {path: text for path, text in trial.before.items() if text is not None}
+    )
     yield lambda: units.enable_as(host, trial.units)
+    yield lambda: host.files.put(trial.before)
     yield lambda: units.put_resolv(host, trial.resolv)
     yield lambda: intentions.WAYS[trial.here](host).resume(trial)
     # After that, because the former's own addresses have a lifetime and a broadcast address.

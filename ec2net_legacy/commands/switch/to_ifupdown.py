@@ -7,7 +7,7 @@ from ec2net_legacy.distributions import user_options
 from ec2net_legacy.distributions.ifupdown import DIRECTORY, interfaces
 from ec2net_legacy.distributions.protocol import MARKER
 from ec2net_legacy.errors import CommandError, HostError
-from ec2net_legacy.switching import stanzas
+from ec2net_legacy.switching import networks, stanzas
 
 if TYPE_CHECKING:
     from typing import Any, Dict, Iterable, List, Optional, Tuple
@@ -75,10 +75,13 @@ class ToIfupdown(object):
 
     def try_it(self, intended, trial):
         # type: (Intended, State) -> None
-        """Have ifupdown configure this host."""
+        """Have ifupdown configure this host; a reboot would still find networkd with its files."""
         host = self._host
         units.systemctl(host, "stop", units.SOCKET, units.NETWORKD)
-        host.files.put(intended.files)
+        host.files.put({
+            path: text for path, text in intended.files.items()
+            if text is not None or not path.startswith(networks.DIRECTORY)
+        })
         if trial.kept:
             # dhclient writes where it leads to.
             target, text = trial.kept["resolv"]
@@ -104,8 +107,10 @@ class ToIfupdown(object):
         """Have it so for good."""
         host = self._host
         routes.take_away(host, intended.names, ())
-        units.systemctl(host, "disable", units.NETWORKD)
+        # In this order, because the power may fail between any two of them.
         units.systemctl(host, "enable", units.IFUPDOWN)
+        host.files.put(intended.files)
+        units.systemctl(host, "disable", units.NETWORKD)
         # All is up, so this is for what is looked at at a shutdown.
         units.systemctl(host, "start", units.IFUPDOWN)
         resolved = {units.RESOLVED: False}
@@ -126,9 +131,16 @@ class ToIfupdown(object):
     def resume(self, trial):
         # type: (State) -> None
         """Go on as it was, when a switch away from it has come to nothing."""
+        failures = []
         for name in trial.asking:
             if not self._host.has_dhclient(name):
-                _ifup(self._host, name, False)
+                try:
+                    _ifup(self._host, name, False)
+                except CommandError as error:
+                    # Its card may be gone. The others need their leases all the same.
+                    failures.append("{0}".format(error))
+        if failures:
+            raise HostError("; ".join(failures))
 
 
 def _ifup(host, name, is_static):

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 _LEAST_VERSION = 244
 _VERSION = re.compile(r"systemd ([0-9]{1,5})\b")
 _PLACES = ("/etc/systemd/network/", "/run/systemd/network/", "/lib/systemd/network/")
+# netplan writes there at each boot, and has systemd start networkd although that is disabled.
+_GENERATED = "/run/systemd/network/"
+_MADE_AGAIN = "{0} is made again at a boot, as by netplan: expected a file below /etc"
 _SAYING = "/etc/systemd/network/70-{0}.network.d/ec2net.conf"
 _IFSTATE = "/run/network/ifstate"
 
@@ -71,6 +74,8 @@ class ToNetworkd(object):
             path = links.link(files, name).network_file
             if not path or name in enis:
                 continue
+            if path.startswith(_GENERATED):
+                problems.append(_MADE_AGAIN.format(path))
             drop_ins = path.rpartition("/")[2] + ".d/*.conf"
             paths = [path] + [one for place in _PLACES for one in files.glob(place + drop_ins)]
             one, said = networks.read({path: files.read(path) or "" for path in paths}, name)

@@ -58,9 +58,9 @@ def enabled(host):
 
 def enable_as(host, before):
     # type: (Host, Dict[str, bool]) -> None
-    """Enable and disable units as they were. Raises CommandError."""
-    for unit in sorted(before):
-        if enabled(host).get(unit) != before[unit]:
+    """Enable, then disable, units as they were; one is always enabled. Raises CommandError."""
+    for unit in sorted(before, key=lambda unit: (not before[unit], unit)):
+        if enabled(host).get(unit, before[unit]) != before[unit]:
             systemctl(host, "enable" if before[unit] else "disable", unit)
             if unit == RESOLVED:
                 systemctl(host, "start" if before[unit] else "stop", unit)
