@@ -11,6 +11,10 @@ if TYPE_CHECKING:
 
 DIRECTORY = "/etc/systemd/network/"
 MARKER = "# Written by `ec2net switch`. It is yours from now on.\n"
+# networkd removes at its start what others have made: a VPN's rules, a container's routes. Nothing
+# does that on a host with ifupdown. (249 knows the first, 246 the second; others pass over them.)
+FOREIGN_PATH = "/etc/systemd/networkd.conf.d/50-ec2net-switch.conf"
+FOREIGN = MARKER + "[Network]\nManageForeignRoutingPolicyRules=no\nManageForeignRoutes=no\n"
 # KeepConfiguration: networkd finds the addresses that the host has, and keeps them and the
 # connections with them, now and at each restart. ClientIdentifier: as dhclient, which sends none.
 _ALL = """{marker}[Match]

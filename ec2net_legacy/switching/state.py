@@ -18,18 +18,17 @@ TRIAL, DONE, UNDONE = "trial", "done", "undone"
 State = namedtuple(
     "State",
     ["phase", "here", "there", "before", "after", "names", "asking", "addresses", "routes",
-     "networkds", "units", "resolv", "why", "kept"],
+     "networkds", "units", "resolv", "boot", "why", "kept"],
 )
 """The last switch. `here`, `there`: the distributions' names. `before`, `after`: {path: text, or
 None} of the files that are changed. `names`: the interfaces; `asking`: those of which a program of
 `here` has the lease. `addresses`, `routes`: what the kernel had; `networkds`: which routes were of
 networkd's kind, as (interface, option for the family, line). `units`: {unit: whether it was
-enabled}.
-`resolv`: what /etc/resolv.conf led to, or "", and its text. `why`: what went wrong, for who reads
-it, else "". `kept`: what a switch to networkd that is in force has replaced, as `before`, `after`,
-`units` and `resolv`, {} for none."""
+enabled}. `resolv`: what /etc/resolv.conf led to, or "", and its text. `boot`: which boot it was.
+`why`: what went wrong, for who reads it, else "". `kept`: what a switch to networkd that is in
+force has replaced, as `before`, `after`, `units` and `resolv`, {} for none."""
 
-NOTHING = State("", "", "", {}, {}, (), (), (), (), (), {}, ("", ""), "", {})
+NOTHING = State("", "", "", {}, {}, (), (), (), (), (), {}, ("", ""), "", "", {})
 
 
 def encoded(state):
@@ -61,7 +60,8 @@ def decoded(text):
             routes=tuple(Route(*one) for one in found.routes),
         )
     except (ValueError, TypeError, KeyError, AttributeError, RuntimeError):
-        raise HostError("{0} is damaged: expected what `ec2net switch` wrote".format(PATH))
+        said = "{0} is damaged: expected what `ec2net switch` wrote, or no such file"
+        raise HostError(said.format(PATH))
 
 
 def _pair(target, text):

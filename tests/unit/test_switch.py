@@ -272,6 +272,9 @@ def refused(host):
      "there is no systemd-networkd: expected its package"),
     (lambda hosts, host: hosts.file("run/systemd/system").remove(),
      "this host runs without systemd: expected systemd 244 or later"),
+    (lambda hosts, host: host.devices.shown.update(
+        eth0=host.devices.shown["eth0"]._replace(up=False)),
+     "eth0 is down: expected it up, or no configuration of it"),
     (lambda hosts, host: hosts.file(ETH0).write("[Match]\n", ensure=True),
      "/etc/systemd/network/20-eth0.network is there already"),
     (lambda hosts, host: hosts.file(INTERFACES).write("iface eth0 inet dhcp\nup x\n"),
@@ -320,6 +323,40 @@ def hosts_other_lock(hosts):
     return RunDirectory("{0}/run".format(hosts.directory)).lock("the switch")
 
 
+def test_after_another_boot_only_files_and_units_are_taken_back(hosts, host):
+    before = texts(hosts)
+
+    def killed():
+        raise KeyboardInterrupt
+
+    host.runner.starting = killed
+    with pytest.raises(KeyboardInterrupt):
+        switch.carry_out(host, "networkd")
+    hosts.file("proc/sys/kernel/random/boot_id").write("another\n", ensure=True)
+    # An address that came since.
+    host.runner.kernel[4] = kernel_with(*(PRIMARY + SECOND + (inet("10.0.1.12/32"),)))[4]
+    del host.runner.ran[:], host.runner.shown[:]
+    assert switch.end(host) == 0
+    assert texts(hosts) == before
+    assert host.runner.changes == []
+    assert [argv for argv in host.runner.shown if argv[0] == "ifup"] == []
+
+
+def test_what_others_have_made_stays(hosts, host):
+    switch.carry_out(host, "networkd")
+    text = texts(hosts)["etc/systemd/networkd.conf.d/50-ec2net-switch.conf"]
+    assert "ManageForeignRoutingPolicyRules=no\n" in text
+    assert "ManageForeignRoutes=no\n" in text
+
+
+def test_what_an_earlier_switch_came_to_is_not_told_again(host):
+    one = state.NOTHING._replace(phase=state.UNDONE, here="ifupdown", why="because")
+    state.write(host.files, one)
+    host.runner.run_visibly = lambda argv, limit: 1
+    with pytest.raises(HostError, match="exit code 1: nothing changed"):
+        switch.hand_over(host, "networkd")
+
+
 @pytest.mark.parametrize(("phase", "code", "said"), [
     (state.DONE, 0, ""),
     (state.UNDONE, 1, "this host has ifupdown as before: because"),
@@ -327,8 +364,12 @@ def hosts_other_lock(hosts):
 ])
 def test_what_is_told_of_the_unit(host, phase, code, said):
     one = state.NOTHING._replace(phase=phase, here="ifupdown", there="networkd", why="because")
-    state.write(host.files, one)
-    host.runner.run_visibly = lambda argv, limit: code
+
+    def run_visibly(argv, limit):
+        state.write(host.files, one)
+        return code
+
+    host.runner.run_visibly = run_visibly
     if code:
         with pytest.raises(HostError) as error:
             switch.hand_over(host, "networkd")

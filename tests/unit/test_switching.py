@@ -202,7 +202,7 @@ def test_the_way_back_is_read_as_it_was_written():
     one = state.State(
         state.TRIAL, "ifupdown", "networkd", {I: "iface \xe4\n", N: None}, {I: "x", N: "y"},
         ("eth0", "eth1"), ("eth0",), (ADDRESS,), (DEFAULT,), (("eth0", "-4", "default"),),
-        {"networking.service": True}, ("", "nameserver"), "", {},
+        {"networking.service": True}, ("", "nameserver"), "a-boot", "", {},
     )
     files = OneFile()
     assert state.read(files) == state.NOTHING

@@ -75,13 +75,13 @@ def hand_over(host, there):
     if not units.is_loaded(host, unit):
         raise HostError("{0} is not installed: expected `make install INIT=systemd`".format(unit))
     log.line(log.NOTICE, "switching to %s; `journalctl -u %s` tells of it", there, unit)
-    argv = ["systemctl", "start", unit]
+    argv, before = ["systemctl", "start", unit], state.read(host.files)
     code = host.runner.run_visibly(argv, _LONGEST_UNIT)
     ended = state.read(host.files)
     if (code, ended.phase, ended.there) == (0, state.DONE, there):
         log.line(log.NOTICE, "done: this host has %s", there)
         return 0
-    if ended.phase == state.UNDONE:
+    if ended.phase == state.UNDONE and ended != before:
         raise HostError("this host has {0} as before: {1}".format(ended.here, ended.why))
     raise CommandError(argv, code, "nothing changed")
 
@@ -89,15 +89,20 @@ def hand_over(host, there):
 def carry_out(host, there):
     # type: (Host, str) -> int
     """Do the switch and prove it: the unit's own part. Raises Ec2netError when all is as it was."""
-    try:
-        with _alone(host):
+    problem = None  # type: Optional[Ec2netError]
+    with _alone(host):
+        try:
             _undo(host, _ENDED_BEFORE)
             intended = propose(host, there).intended
             if intended is not None:
                 _try(host, intended)
                 log.info("this host has %s now", there)
-    finally:
-        units.watch(host)
+        except Ec2netError as error:
+            problem = error
+    # As long as the lock is held the refresh leaves the host alone.
+    units.watch(host)
+    if problem is not None:
+        raise problem
     return 0
 
 
@@ -155,6 +160,7 @@ def _begun(host, intended):
         networkds=routes.of_networkd(host, intended.names),
         units=units.enabled(host),
         resolv=units.resolv(host),
+        boot=units.boot(host),
         why="",
         kept=state.read(host.files).kept,
     )
@@ -203,7 +209,9 @@ def _undo(host, why):
 
 def _steps_back(host, trial):
     # type: (Host, State) -> Iterator[Callable[[], Any]]
-    yield lambda: intentions.WAYS[trial.there](host).stop(trial)
+    is_same_boot = trial.boot == units.boot(host)
+    if is_same_boot:
+        yield lambda: intentions.WAYS[trial.there](host).stop(trial)
     # Deletions come last: whichever program a boot starts meanwhile finds files of its own.
     yield lambda: host.files.put(
         {path: text for path, text in trial.before.items() if text is not None}
@@ -211,6 +219,9 @@ def _steps_back(host, trial):
     yield lambda: units.enable_as(host, trial.units)
     yield lambda: host.files.put(trial.before)
     yield lambda: units.put_resolv(host, trial.resolv)
+    if not is_same_boot:
+        # The boot has led to the former, and what the kernel had before is out of date.
+        return
     yield lambda: intentions.WAYS[trial.here](host).resume(trial)
     # After that, because the former's own addresses have a lifetime and a broadcast address.
     yield lambda: _apply(

@@ -57,6 +57,11 @@ def intended(host, here, there, last):
         draft.put(distributions.choose(here, draft).files_without(name))
     enis = {name: _plan(host, there, look, draft, name) for name in ours}
     present = {device.name for device in look.devices}
+    problems += [
+        "{0} is down: expected it up, or no configuration of it".format(one.name)
+        for one in links
+        if one.name in present and not look.interface(one.name).device.up
+    ]
     asking = [one.name for one in links if (one.dhcp4 or one.dhcp6) and one.name in present]
     return Intended(
         here=here,

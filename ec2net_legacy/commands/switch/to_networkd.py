@@ -94,6 +94,8 @@ class ToNetworkd(object):
             if self._host.files.read(path) not in (None, files[path])
         ]
         files[stanzas.PATH] = stanzas.NOTHING
+        if self._host.files.read(networks.FOREIGN_PATH) is None:
+            files[networks.FOREIGN_PATH] = networks.FOREIGN
         return files, problems
 
     def saying(self, name, options):

@@ -66,6 +66,12 @@ def enable_as(host, before):
                 systemctl(host, "start" if before[unit] else "stop", unit)
 
 
+def boot(host):
+    # type: (Host) -> str
+    """Return what tells this boot from all others."""
+    return (host.files.read("/proc/sys/kernel/random/boot_id") or "").strip()
+
+
 def resolv(host):
     # type: (Host) -> Tuple[str, str]
     """Return what /etc/resolv.conf leads to, "" where it is no link, and its text."""
