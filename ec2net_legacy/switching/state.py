@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 PATH = "/var/lib/ec2net/switch.json"
 _VERSION = 1
+_KEPT = {"before", "after", "units", "resolv"}
 
 # What is under way, and taken back if it does not end; how it ended.
 TRIAL, DONE, UNDONE = "trial", "done", "undone"
@@ -47,6 +48,8 @@ def decoded(text):
         if said.pop("version") != _VERSION:
             raise ValueError
         found = State(**said)
+        if found.kept and set(found.kept) != _KEPT:
+            raise ValueError
         return found._replace(
             before=_texts(found.before),
             after=_texts(found.after),

@@ -214,6 +214,7 @@ def test_the_way_back_is_read_as_it_was_written():
     "", "{", "[]", "{}", '{"version": 2}', '{"version": 1}', '{"version": 1, "phase": "trial"}',
     state.encoded(state.NOTHING).replace('"addresses": []', '"addresses": [1]'),
     state.encoded(state.NOTHING).replace('"before": {}', '"before": {"/a": 1}'),
+    state.encoded(state.NOTHING).replace('"kept": {}', '"kept": {"before": {}}'),
     state.encoded(state.NOTHING).replace('"networkds": []', '"networkds": [["eth0", "-4"]]'),
 ])
 def test_a_damaged_way_back_is_an_error(text):
