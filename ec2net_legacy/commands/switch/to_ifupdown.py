@@ -113,9 +113,8 @@ class ToIfupdown(object):
         units.systemctl(host, "disable", units.NETWORKD)
         # All is up, so this is for what is looked at at a shutdown.
         units.systemctl(host, "start", units.IFUPDOWN)
-        resolved = {units.RESOLVED: False}
         if trial.kept and trial.kept["units"].get(units.RESOLVED) is False:
-            units.enable_as(host, resolved)
+            units.enable_as(host, {units.RESOLVED: False})
 
     def keeps(self, trial):
         # type: (State) -> Dict[str, Any]

@@ -1,8 +1,6 @@
 """A host is to have systemd-networkd, or has it and is to be read."""
 from __future__ import absolute_import, print_function, unicode_literals
 
-import re
-
 from ec2net_legacy import distributions, log, record
 from ec2net_legacy._typing import TYPE_CHECKING
 from ec2net_legacy.commands.switch import routes, units
@@ -24,9 +22,6 @@ if TYPE_CHECKING:
     from ec2net_legacy.switching.declared import Declared
     from ec2net_legacy.switching.state import State
 
-# networkctl has reload since then.
-_LEAST_VERSION = 244
-_VERSION = re.compile(r"systemd ([0-9]{1,5})\b")
 _PLACES = ("/etc/systemd/network/", "/run/systemd/network/", "/lib/systemd/network/")
 # netplan writes there at each boot, and has systemd start networkd although that is disabled.
 _GENERATED = "/run/systemd/network/"
@@ -46,15 +41,13 @@ class ToNetworkd(object):
         # type: () -> List[str]
         """Return why this host cannot have it."""
         host = self._host
-        try:
-            found = _VERSION.match(host.runner.run(["networkctl", "--version"]).stdout)
-        except HostError:
-            found = None
-        if not found or not units.is_loaded(host, units.NETWORKD):
+        if not units.is_loaded(host, units.NETWORKD):
             return ["there is no systemd-networkd: expected its package"]
-        if int(found.group(1)) < _LEAST_VERSION:
-            said = "systemd is {0}: expected {1} or later"
-            return [said.format(found.group(1), _LEAST_VERSION)]
+        try:
+            distributions.choose("networkd", host.files)
+        except HostError as error:
+            # It is too old.
+            return ["{0}".format(error)]
         if "resolvconf" in host.files.target(units.RESOLV) and not self._resolves():
             # Its list is empty after the next boot.
             said = "resolvconf writes {0}: expected systemd-resolved, which networkd tells"

@@ -59,8 +59,9 @@ def enabled(host):
 def enable_as(host, before):
     # type: (Host, Dict[str, bool]) -> None
     """Enable, then disable, units as they were; one is always enabled. Raises CommandError."""
+    now = enabled(host)
     for unit in sorted(before, key=lambda unit: (not before[unit], unit)):
-        if enabled(host).get(unit, before[unit]) != before[unit]:
+        if now.get(unit, before[unit]) != before[unit]:
             systemctl(host, "enable" if before[unit] else "disable", unit)
             if unit == RESOLVED:
                 systemctl(host, "start" if before[unit] else "stop", unit)
